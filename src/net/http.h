@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * http.h
+ *	  A request and its response, as plain data.
+ *
+ * Providers write requests and read responses of this form and never see a
+ * socket; the net room (net.h) carries them.  Credentials are not part of a
+ * request: the driver adds the account's Authorization header when, and only
+ * when, the request goes to the account's own host.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKSYNC_HTTP_H
+#define TASKSYNC_HTTP_H
+
+#include "task/task.h"
+
+typedef struct TsHeader
+{
+	const char *name;
+	const char *value;
+} TsHeader;
+
+#define TS_MAX_HEADERS 8
+
+typedef struct TsRequest
+{
+	const char *method;			/* "GET", "PROPFIND", … */
+	const char *url;			/* absolute, http or https */
+	TsHeader	headers[TS_MAX_HEADERS];
+	int			nheaders;
+	const char *body;			/* NULL: none; always sent with Content-Length */
+	size_t		body_len;
+	bool		safe;			/* no effect there: may be repeated freely */
+	bool		stream;			/* hand a 2xx body on in chunks as it comes */
+} TsRequest;
+
+typedef struct TsResponse
+{
+	int			status;			/* 0: no answer; then "error" says why */
+	TsHeader   *headers;		/* names in lower case */
+	int			nheaders;
+	const char *body;			/* decoded, NUL-terminated; empty if streamed */
+	size_t		body_len;
+	const char *url;			/* what answered, after same-host redirects */
+	TsError		error;			/* status 0: TS503, TS502 (too large), 42501 */
+	bool		maybe_applied;	/* status 0: the request may have been executed */
+	int			retry_after;	/* seconds, -1: not said */
+} TsResponse;
+
+extern const char *ts_response_header(const TsResponse *resp, const char *name);
+extern void ts_request_header(TsRequest *req, const char *name, const char *value);
+
+#endif							/* TASKSYNC_HTTP_H */
