@@ -174,6 +174,9 @@ typedef struct TsProvider
 	void		(*data) (TsConversation *conv, const char *chunk, size_t len);
 	void		(*response) (TsConversation *conv, const TsResponse *resp);
 
+	/* TS_CAP_CLIENT_IDS: the external id that a new object of this name would get */
+	char	   *(*new_external_id) (const char *list_id, const char *name);
+
 	bool		(*decode) (const char *payload, size_t len, const TsCodecOptions *opt,
 						   TsRemoteTask *out, TsError *err);
 

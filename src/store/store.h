@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *	  What the engine asks of the database, set by set.
+ *
+ * The engine (src/sync) knows no SQL: it reaches the database through this
+ * table of functions, so that the same engine runs over PostgreSQL (store.c)
+ * and, in tests, over memory.  Every call takes and gives arrays; there is no
+ * call per task.
+ *
+ * transact() runs a body in one transaction.  The other functions are only
+ * called from within a body; they report trouble by leaving it (in a backend
+ * an ERROR), whereupon the transaction is rolled back and transact() gives
+ * the error by value.  No body ever waits for the network.
+ *
+ * Everything returned is allocated in CurrentMemoryContext of the caller.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKSYNC_STORE_H
+#define TASKSYNC_STORE_H
+
+#include "provider/provider.h"
+#include "task/plan.h"
+#include "task/task.h"
+
+/* One list mapping with its state, as loaded at the start of a cycle. */
+typedef struct TsMapping
+{
+	char	   *id;
+	char	   *user_id;
+	char	   *provider_id;
+	char	   *project_id;
+	char	   *external_list_id;	/* NULL: the list is yet to be made */
+	char	   *name;
+	TsDirection direction;
+	TsPolicy	policy;			/* the mapping's, else the provider's */
+	bool		mirror;
+	bool		is_auto_scheduled;
+	bool		sync_project_name;
+	char	   *cursor;
+	char	   *caps;
+	bool		first_pull;		/* no pull was ever completed: matching is on */
+	bool		audit_due;		/* a complete listing is due */
+	bool		compare_due;	/* every task is to be compared with its link */
+	bool		deletions_confirmed;
+	int64		nlinks;			/* live links */
+	char	   *project_name;
+	char	   *project_color;
+	char	   *base_name;		/* the list's name and colour as last agreed */
+	char	   *base_color;
+	char	   *gone_since;		/* the list was first found missing then */
+} TsMapping;
+
+/* A link, with the task it links, locked for the rest of the transaction. */
+typedef struct TsLinkRow
+{
+	char	   *task_id;
+	bool		linked;			/* there is a task_link row for this mapping */
+	bool		dead;			/* the link is only a memory */
+	char	   *mapping_id;
+	char	   *external_id;
+	char	   *etag;
+	char	   *uid;
+	char	   *payload;
+	size_t		payload_len;
+	int64		write_seq;
+	char	  **prev_etags;
+	int			nprev_etags;
+	TsTask		local_base;
+	TsTask		remote_base;
+	TsFieldMask frozen;			/* fields in an open conflict */
+	bool		has_local;		/* the task exists */
+	TsTask		local;
+	bool		in_project;		/* the task is in the mapping's project */
+	char	   *parent_uid;		/* the parent's uid in this mapping, or NULL */
+	bool		parent_waits;	/* there is a parent here that has no uid there yet */
+	char	   *target_mapping_id;	/* moved: the mapping of its project at the same provider, or NULL */
+	char	   *target_list_id;
+	bool		elsewhere;		/* moved: there is an object for it in its project's list */
+	bool		project_mapped; /* moved: its project has a list at some service */
+	char	   *local_times[TS_NFIELDS];	/* last change here per field, from the journal */
+	int			fail_count;
+} TsLinkRow;
+
+/* What is known of an object that a listing names. */
+typedef struct TsKnown
+{
+	bool		linked;
+	bool		parked;			/* its observation of this very etag was set aside */
+	char	   *etag;
+} TsKnown;
+
+/* A write that was, or is about to be, sent. */
+typedef struct TsIntent
+{
+	TsPushKind	kind;
+	char	   *task_id;
+	char	   *external_id;	/* CREATE with client ids: the id to be */
+	char	   *etag;
+	TsTask		snap;			/* the local values sent; known = the fields sent */
+	char	   *payload;
+	size_t		payload_len;
+	char	   *target_list;	/* MOVE */
+	char	   *target_mapping_id;
+} TsIntent;
+
+/* A value that lost, or two that wait for a person. */
+typedef struct TsConflict
+{
+	TsFieldMask fields;
+	const char *resolution;		/* "LOCAL", "REMOTE", "MERGED"; NULL: open */
+	TsTask		base;
+	TsTask		local;			/* known = fields; all unknown: deleted here */
+	TsTask		remote;
+} TsConflict;
+
+typedef enum TsLinkAction
+{
+	TS_LINK_KEEP,				/* leave as it is */
+	TS_LINK_SET,				/* insert or update */
+	TS_LINK_DEAD,				/* gone on one side: remember it, never import its object again */
+	TS_LINK_UNBIND,				/* the object is gone, the task is to be created anew */
+	TS_LINK_DROP
+} TsLinkAction;
+
+/*
+ * All that one settled task changes.  A batch of these is applied by a fixed
+ * number of statements.
+ */
+typedef struct TsChange
+{
+	const char *task_id;
+	TsAction	task_action;	/* CREATE, UPDATE, DELETE (into the trash) */
+	TsTask		task_patch;		/* known = columns to set */
+
+	TsLinkAction link_action;
+	const char *external_id;
+	const char *etag;
+	const char *uid;
+	const char *parent_uid;		/* the parent's uid there, resolved later if unknown here */
+	const char *payload;
+	size_t		payload_len;
+	int64		write_seq;		/* 0: leave */
+	TsTask		local_base;
+	TsTask		remote_base;
+	const char *moved_to;		/* the link's new mapping, or NULL */
+	const char *modified_at;	/* the service's time of last change */
+
+	bool		has_conflict;
+	TsConflict	conflict;
+
+	bool		clear_intent;
+	const char *clear_inbox;	/* external id whose inbox row is done with */
+	const char *dead_external_id;	/* remember as dead */
+	TsError		failure;		/* set: count a failure against the link, retry later */
+} TsChange;
+
+/* An observation that waits: a tombstone, a possible move, a poison item. */
+typedef struct TsInboxRow
+{
+	const char *external_id;
+	const char *payload;
+	size_t		payload_len;
+	const char *etag;
+	bool		gone;
+	int64		fetch_seq;
+	const char *wait_for;		/* "MOVE uid", "FOREIGN", or NULL */
+	TsError		error;
+} TsInboxRow;
+
+typedef struct TsPullEnd
+{
+	const char *cursor;
+	const char *caps;			/* NULL: as before */
+	bool		complete;		/* that was a complete listing */
+	const TsList *list;			/* name and colour agreed on, or NULL */
+} TsPullEnd;
+
+typedef struct TsStore
+{
+	bool		(*transact) (void *db, void (*body) (void *arg), void *arg, TsError *err);
+
+	/* A number larger than any before, for ordering reads and writes. */
+	int64		(*next_seq) (void *db);
+
+	/* pull */
+	TsKnown    *(*known) (void *db, const TsMapping *m, const char **external_ids, int n);
+	char	  **(*external_ids) (void *db, const TsMapping *m, int *n);
+
+	/*
+	 * One row per observation: found by external id, else by uid in this
+	 * mapping; linked = false where there is none.  "sibling" says that the uid
+	 * is linked in another mapping of the same provider; "dead" that the
+	 * external id is remembered as dead.
+	 */
+	TsLinkRow  *(*links) (void *db, const TsMapping *m,
+						  const char **external_ids, const char **uids, int n,
+						  bool *sibling, bool *dead);
+	/* the same by task; rows come in the order of task_ids */
+	TsLinkRow  *(*links_by_task) (void *db, const TsMapping *m, const char **task_ids, int n);
+	/* parents' uids -> task ids here; NULL where there is none */
+	char	  **(*parents) (void *db, const TsMapping *m, const char **uids, int n);
+	/* first pull: the project's tasks that no mapping of this provider links */
+	TsLinkRow  *(*unlinked) (void *db, const TsMapping *m, int *n);
+
+	void		(*inbox_put) (void *db, const TsMapping *m, const TsInboxRow *rows, int n);
+	/* tombstones (gone), possible moves, and poison that is due again; in order of arrival */
+	TsInboxRow *(*inbox) (void *db, const TsMapping *m, int *n);
+	void		(*inbox_drop) (void *db, const TsMapping *m, const char **external_ids, int n);
+
+	/*
+	 * Among the provider's lists: where a link's object is proved gone and
+	 * an object of the same uid waits in another list, the link (and the task)
+	 * goes over there.  Says how many did.
+	 */
+	int			(*relink_moves) (void *db, const TsMapping *m);
+
+	void		(*apply) (void *db, const TsMapping *m, const TsChange *changes, int n);
+	void		(*pull_end) (void *db, const TsMapping *m, const TsPullEnd *end);
+
+	/* push */
+	/* tasks after "after" (NULL: from the start) that may differ from their link */
+	TsLinkRow  *(*candidates) (void *db, const TsMapping *m, const char *after, int limit, int *n);
+	void		(*intents_put) (void *db, const TsMapping *m, const TsIntent *intents, int n);
+	TsIntent   *(*intents) (void *db, const TsMapping *m, int *n);
+	/* journal rows up to the candidates' snapshot, of tasks that owe nothing now, are done */
+	void		(*push_end) (void *db, const TsMapping *m);
+
+	/* lists */
+	void		(*list_made) (void *db, const TsMapping *m, const TsList *list);
+	void		(*list_agreed) (void *db, const TsMapping *m, const char *name, const char *color,
+								bool set_project);
+	void		(*hold) (void *db, const TsMapping *m, const char *why);
+	/* the list is not there: says whether it has been missing for too long now */
+	bool		(*list_missing) (void *db, const TsMapping *m);
+	void		(*mapping_end) (void *db, const TsMapping *m, const TsError *err);
+} TsStore;
+
+extern const TsStore ts_sql_store;
+
+#endif							/* TASKSYNC_STORE_H */

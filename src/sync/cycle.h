@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * cycle.h
+ *	  The inside of a cycle, shared by the files of this room only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKSYNC_CYCLE_H
+#define TASKSYNC_CYCLE_H
+
+#include "sync/sync.h"
+
+#define TS_OBSERVE_BATCH	500 /* observations merged in one transaction */
+#define TS_PUSH_BATCH		50	/* writes under way without being recorded */
+#define TS_CANDIDATE_BATCH	500
+#define TS_PUSH_PASSES		3	/* rounds of "it changed there: merge, try again" */
+
+typedef enum TsPhase
+{
+	TS_PHASE_LIST_CREATE,
+	TS_PHASE_RECOVER,
+	TS_PHASE_PULL,
+	TS_PHASE_FETCH,
+	TS_PHASE_ABSENT,
+	TS_PHASE_PULLED,
+	TS_PHASE_BARRIER,			/* end of the pull stage */
+	TS_PHASE_TOMBSTONES,
+	TS_PHASE_LIST_META,
+	TS_PHASE_CANDIDATES,
+	TS_PHASE_SEND,
+	TS_PHASE_READ_BACK,
+	TS_PHASE_SETTLE,
+	TS_PHASE_PUSHED,			/* end of the push stage */
+	TS_PHASE_DELETE,
+	TS_PHASE_FINISH,
+	TS_PHASE_END
+} TsPhase;
+
+/* A growing array of ids. */
+typedef struct TsIds
+{
+	char	  **id;
+	int			n;
+	int			max;
+} TsIds;
+
+/* One write on its way: what was meant, what became of it, what was read back. */
+typedef struct TsDelivery
+{
+	TsIntent	intent;
+	TsPush		push;
+	bool		read_back;		/* obs is there */
+	TsObservation obs;
+	int64		obs_seq;
+	TsRemoteTask remote;		/* obs decoded */
+	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
+	char	   *uid;
+	int			move_step;		/* a move done as create (1), then delete (2) */
+} TsDelivery;
+
+/* One mapping's way through the cycle. */
+typedef struct TsRun
+{
+	TsMapping  *m;
+	MemoryContext cxt;
+	bool		pull_only;
+	TsPhase		phase;
+	TsPhase		after_settle;
+	bool		held;
+	TsError		error;
+	TsError		push_error;		/* what ended a push; raised once its results are settled */
+
+	/* pull */
+	int64		fetch_seq;		/* taken when the request under way started */
+	TsIds		fetch;			/* to be fetched whole */
+	int			nfetched;		/* how many of them were asked for */
+	TsIds		gone;			/* proved gone, linked here */
+	bool		complete;		/* the listing named every object there is */
+	bool		was_complete;	/* … and the objects it left out were asked for */
+	char	   *cursor;
+	uint64	   *seen;			/* open-addressing set of id hashes */
+	int			nseen;
+	int			seen_size;		/* a power of two, 0: none */
+	bool		wants_barrier;	/* a deletion or a possible move was met */
+	bool		barrier_passed; /* every list was read: a copy is no move now */
+
+	/* first pull: our side's unlinked tasks, and objects that look like them */
+	TsLinkRow  *unlinked;
+	int			nunlinked;
+	struct TsMergeItem *held_back;
+	int			nheld_back;
+	int			max_held_back;
+
+	/* push */
+	int			pass;
+	bool		again;			/* something was merged on the way: one more pass */
+	char	   *after;			/* keyset position among the candidates */
+	bool		last_candidates;
+	TsLinkRow  *rows;			/* candidates of this batch … */
+	int			nrows;
+	int			next_row;
+	TsDelivery *deliveries;		/* … and the writes of this chunk */
+	int			ndeliveries;
+	int			sent;
+	TsIds		deletes;		/* tasks that are not to be in this list any more */
+	int			next_delete;
+	MemoryContext batch_cxt;	/* rows and deliveries */
+} TsRun;
+
+struct TsCycle
+{
+	const TsEnv *env;
+	const TsCycleSpec *spec;
+	MemoryContext cxt;
+	MemoryContext step;			/* reset before every step */
+	TsRun	   *runs;
+	int			nruns;
+	int			current;
+	bool		siblings_in;
+	TsPhase		stage_end;		/* runs go on until they stand here */
+
+	/* the conversation under way */
+	TsConversation *conv;
+	TsOp		op;
+	MemoryContext op_cxt;		/* what op points to */
+	void		(*on_observed) (TsCycle *c, TsRun *r, TsObservation *obs, int n);
+	void		(*on_done) (TsCycle *c, TsRun *r, TsConversation *conv);
+
+	TsCycleResult result;
+};
+
+/* cycle.c */
+extern void ts_converse(TsCycle *c, TsRun *r,
+						void (*on_observed) (TsCycle *c, TsRun *r, TsObservation *obs, int n),
+						void (*on_done) (TsCycle *c, TsRun *r, TsConversation *conv));
+extern TsOp *ts_new_op(TsCycle *c, TsRun *r, TsOpKind kind);
+extern void ts_run_fail(TsCycle *c, TsRun *r, const TsError *err);
+extern bool ts_transact(TsCycle *c, TsRun *r, void (*body) (void *arg), void *arg);
+extern void ts_ids_add(TsRun *r, TsIds *ids, const char *id);
+extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
+extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid);
+extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsError *err);
+extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);
+extern bool ts_beyond_bounds(const TsCycle *c, int64 deletions, int64 links);
+
+/* lists.c */
+extern void ts_phase_list_create(TsCycle *c, TsRun *r);
+extern void ts_phase_list_meta(TsCycle *c, TsRun *r);
+
+/* pull.c */
+extern void ts_phase_pull(TsCycle *c, TsRun *r);
+extern void ts_phase_fetch(TsCycle *c, TsRun *r);
+extern void ts_phase_absent(TsCycle *c, TsRun *r);
+extern void ts_phase_pulled(TsCycle *c, TsRun *r);
+extern void ts_phase_tombstones(TsCycle *c, TsRun *r);
+
+/* merge.c */
+typedef struct TsMergeItem
+{
+	TsObservation obs;
+	int64		seq;
+	bool		fresh;			/* asked for by its id: proof that it lives */
+	TsRemoteTask remote;
+	const char *match;			/* first pull: the task here that it is */
+	enum
+	{
+		TS_MERGE_DONE,
+		TS_MERGE_REFETCH,		/* may be older than what we know */
+		TS_MERGE_HOLD_BACK,		/* looks like a task here: match at the end */
+		TS_MERGE_WAIT_MOVE,		/* its uid is linked in a sibling list */
+		TS_MERGE_FOREIGN,
+		TS_MERGE_GONE			/* link and object are both there no more */
+	}			verdict;
+	TsSideCounts counts;
+	bool		conflict;
+} TsMergeItem;
+
+extern void ts_merge(TsCycle *c, TsRun *r, TsObservation *obs, int n, int64 seq, bool fresh);
+extern void ts_merge_matched(TsCycle *c, TsRun *r);
+extern void ts_merge_tombstones(TsCycle *c, TsRun *r, char **external_ids, int n);
+extern void ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,
+						const char *remote_parent, TsPlan *plan);
+extern void ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *plan,
+								const TsRemoteTask *remote, TsChange *change,
+								TsSideCounts *counts);
+
+/* push.c */
+extern void ts_phase_candidates(TsCycle *c, TsRun *r);
+extern void ts_phase_send(TsCycle *c, TsRun *r);
+extern void ts_phase_read_back(TsCycle *c, TsRun *r);
+extern void ts_phase_delete(TsCycle *c, TsRun *r);
+extern TsFieldMask ts_unsent(const TsCycle *c, const TsLinkRow *row);
+
+/* settle.c */
+extern void ts_phase_recover(TsCycle *c, TsRun *r);
+extern void ts_phase_settle(TsCycle *c, TsRun *r);
+
+#endif							/* TASKSYNC_CYCLE_H */

@@ -1,0 +1,601 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  Observations into tasks.
+ *
+ * A batch of observations is loaded with its links and tasks (locked),
+ * planned in memory and applied, in one transaction.  A batch that fails is
+ * split until the bad item stands alone; that one is set aside in the inbox
+ * with its payload and its error, and the others go through.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "sync/cycle.h"
+
+/*
+ * Planning one row
+ */
+
+void
+ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,
+			const char *remote_parent, TsPlan *plan)
+{
+	TsPlanInput in = {0};
+	bool		based = row->linked && (row->local_base.known || row->remote_base.known);
+
+	in.local_base = based ? &row->local_base : NULL;
+	in.remote_base = based ? &row->remote_base : NULL;
+	in.local = row->has_local ? &row->local : NULL;
+	in.remote = remote ? &remote->task : NULL;
+	in.carries = c->spec->provider->carries;
+	in.policy = r->m->policy;
+	in.direction = r->m->direction;
+	in.frozen = row->frozen;
+	in.local_times = (const char *const *) row->local_times;
+	in.remote_time = remote ? remote->modified_at : NULL;
+	in.remote_parent = remote_parent;
+	ts_plan(&in, plan);
+}
+
+static void
+restrict_to(TsTask *to, const TsTask *from, TsFieldMask mask)
+{
+	*to = *from;
+	to->known = from->known & mask;
+}
+
+/* What the plan overruled, or could not decide. */
+static void
+conflict_from_plan(const TsLinkRow *row, const TsPlan *plan, const TsRemoteTask *remote,
+				   TsChange *change)
+{
+	TsConflict *k = &change->conflict;
+
+	if (plan->conflicts == 0 && !plan->edit_beat_delete)
+		return;
+	change->has_conflict = true;
+	k->fields = plan->conflicts;
+	if (plan->edit_beat_delete)
+	{
+		k->fields = plan->local_patch.known | plan->remote_patch.known;
+		k->resolution = row->has_local ? "LOCAL" : "REMOTE";
+	}
+	else if (plan->local_won && plan->remote_won)
+		k->resolution = "MERGED";
+	else if (plan->local_won)
+		k->resolution = "LOCAL";
+	else if (plan->remote_won)
+		k->resolution = "REMOTE";
+	restrict_to(&k->base, &row->local_base, k->fields);
+	if (row->has_local)
+		restrict_to(&k->local, &row->local, k->fields);
+	if (remote)
+		restrict_to(&k->remote, &remote->task, k->fields);
+}
+
+/*
+ * The change that carries out a plan for an object that is there.  The
+ * caller fills in external id, etag and payload.
+ */
+void
+ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *plan,
+					const TsRemoteTask *remote, TsChange *change, TsSideCounts *counts)
+{
+	change->task_id = row->task_id;
+	change->task_action = plan->local_action;
+	change->task_patch = plan->local_patch;
+	change->link_action = TS_LINK_SET;
+	change->local_base = plan->local_base;
+	change->remote_base = plan->remote_base;
+	change->uid = remote->uid;
+	change->parent_uid = remote->task.value[TS_PARENT_TASK_ID];
+	change->modified_at = remote->modified_at;
+	if (plan->local_action == TS_ACTION_CREATE && row->task_id == NULL)
+	{
+		char	   *id = palloc(37);
+
+		c->env->uuid(c->env->arg, id);
+		change->task_id = id;
+	}
+	if (plan->local_action == TS_ACTION_CREATE)
+		counts->created++;
+	else if (plan->local_action == TS_ACTION_UPDATE)
+		counts->updated++;
+	conflict_from_plan(row, plan, remote, change);
+}
+
+/*
+ * Merging a batch
+ */
+
+typedef struct MergeWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	TsMergeItem *items;
+	int			n;
+} MergeWork;
+
+/* May this observation be older than what we know? */
+static bool
+is_stale(const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
+{
+	*superseded = false;
+	if (item->obs.etag == NULL || (row->etag && strcmp(row->etag, item->obs.etag) == 0))
+		return false;
+	for (int i = 0; i < row->nprev_etags; i++)
+		if (strcmp(row->prev_etags[i], item->obs.etag) == 0 && !item->fresh)
+			return *superseded = true;
+	return item->seq < row->write_seq;
+}
+
+static bool
+same_title(const char *a, const char *b)
+{
+	return a && b && pg_strcasecmp(a, b) == 0;
+}
+
+/* First pull: does some unlinked task here look like this object? */
+static bool
+looks_like(const TsTask *local, const TsTask *remote)
+{
+	bool		done_here = strcmp(local->value[TS_STATUS], "COMPLETED") == 0;
+	bool		done_there = remote->value[TS_STATUS] &&
+		strcmp(remote->value[TS_STATUS], "COMPLETED") == 0;
+
+	return same_title(local->value[TS_TITLE], remote->value[TS_TITLE]) &&
+		ts_value_equal(TS_DUE_DATE, local->value[TS_DUE_DATE], remote->value[TS_DUE_DATE]) &&
+		done_here == done_there;
+}
+
+static bool
+may_match(const TsRun *r, const TsMergeItem *item)
+{
+	for (int i = 0; i < r->nunlinked; i++)
+		if (looks_like(&r->unlinked[i].local, &item->remote.task))
+			return true;
+	return false;
+}
+
+/* What to do with an object that no link here knows; true = a change was made. */
+static bool
+merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, bool sibling, bool dead,
+			   const char *parent, TsChange *change)
+{
+	TsPlan		plan;
+
+	if (dead && !item->fresh)
+	{
+		item->verdict = TS_MERGE_REFETCH;
+		return false;
+	}
+	if (sibling && item->obs.payload && item->match == NULL && !w->r->barrier_passed)
+	{
+		item->verdict = TS_MERGE_WAIT_MOVE;
+		return false;
+	}
+	if (w->r->m->first_pull && item->match == NULL && may_match(w->r, item))
+	{
+		item->verdict = TS_MERGE_HOLD_BACK;
+		return false;
+	}
+	ts_plan_row(w->c, w->r, row, &item->remote, parent, &plan);
+	if (plan.local_action == TS_ACTION_NONE && !row->has_local)
+		return false;			/* TO_PROVIDER: not ours to take in */
+	ts_change_from_plan(w->c, w->r, row, &plan, &item->remote, change, &item->counts);
+	return true;
+}
+
+static bool
+merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent,
+			 TsChange *change)
+{
+	TsPlan		plan;
+	bool		superseded;
+
+	if (is_stale(item, row, &superseded))
+	{
+		item->verdict = superseded ? TS_MERGE_DONE : TS_MERGE_REFETCH;
+		return false;
+	}
+	ts_plan_row(w->c, w->r, row, &item->remote, parent, &plan);
+	ts_change_from_plan(w->c, w->r, row, &plan, &item->remote, change, &item->counts);
+	return true;
+}
+
+static bool
+merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, bool sibling, bool dead,
+		   const char *parent, TsChange *change)
+{
+	bool		changed;
+
+	memset(&item->counts, 0, sizeof(item->counts));
+	item->verdict = TS_MERGE_DONE;
+	if (!item->remote.is_task)
+	{
+		item->verdict = TS_MERGE_FOREIGN;
+		return false;
+	}
+	if (row->linked && row->dead)
+		return false;
+	if (row->linked)
+		changed = merge_linked(w, item, row, parent, change);
+	else
+		changed = merge_unlinked(w, item, row, sibling, dead, parent, change);
+	if (!changed)
+		return false;
+	item->conflict = change->has_conflict;
+	change->external_id = item->obs.external_id;
+	change->etag = item->obs.etag;
+	change->payload = item->obs.payload;
+	change->payload_len = item->obs.payload_len;
+	change->clear_inbox = item->obs.external_id;
+	if (row->linked && row->external_id == NULL)
+		change->clear_intent = true;	/* the feed is the best lookup of a create in doubt */
+	return true;
+}
+
+/* Items that ended as something to remember in the inbox. */
+static void
+put_waiting(MergeWork *w)
+{
+	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * w->n);
+	int			n = 0;
+
+	for (int i = 0; i < w->n; i++)
+	{
+		const TsMergeItem *item = &w->items[i];
+
+		if (item->verdict != TS_MERGE_WAIT_MOVE && item->verdict != TS_MERGE_FOREIGN)
+			continue;
+		rows[n].external_id = item->obs.external_id;
+		rows[n].etag = item->obs.etag;
+		rows[n].fetch_seq = item->seq;
+		rows[n].wait_for = "FOREIGN";
+		if (item->verdict == TS_MERGE_WAIT_MOVE)
+		{
+			rows[n].wait_for = psprintf("MOVE %s", item->remote.uid);
+			rows[n].payload = item->obs.payload;
+			rows[n].payload_len = item->obs.payload_len;
+		}
+		n++;
+	}
+	if (n > 0)
+		w->c->env->store->inbox_put(w->c->env->db, w->r->m, rows, n);
+}
+
+static TsLinkRow *
+load_rows(MergeWork *w, bool *sibling, bool *dead)
+{
+	const TsStore *store = w->c->env->store;
+	const char **ids = palloc(sizeof(char *) * w->n);
+	const char **uids = palloc(sizeof(char *) * w->n);
+
+	for (int i = 0; i < w->n; i++)
+	{
+		ids[i] = w->items[i].match ? w->items[i].match : w->items[i].obs.external_id;
+		uids[i] = w->items[i].remote.uid;
+	}
+	if (w->items[0].match)
+		return store->links_by_task(w->c->env->db, w->r->m, ids, w->n);
+	return store->links(w->c->env->db, w->r->m, ids, uids, w->n, sibling, dead);
+}
+
+static void
+merge_body(void *arg)
+{
+	MergeWork  *w = arg;
+	const TsStore *store = w->c->env->store;
+	bool	   *sibling = palloc0(sizeof(bool) * w->n);
+	bool	   *dead = palloc0(sizeof(bool) * w->n);
+	const char **parent_uids = palloc0(sizeof(char *) * w->n);
+	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
+	TsLinkRow  *rows = load_rows(w, sibling, dead);
+	char	  **parents;
+	int			n = 0;
+
+	for (int i = 0; i < w->n; i++)
+		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
+	parents = store->parents(w->c->env->db, w->r->m, parent_uids, w->n);
+	for (int i = 0; i < w->n; i++)
+		if (merge_item(w, &w->items[i], &rows[i], sibling[i], dead[i], parents[i], &changes[n]))
+			n++;
+		else
+			memset(&changes[n], 0, sizeof(TsChange));
+	if (n > 0)
+		store->apply(w->c->env->db, w->r->m, changes, n);
+	put_waiting(w);
+}
+
+static void
+hold_back(TsRun *r, const TsMergeItem *item)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->cxt);
+	TsMergeItem *copy;
+
+	if (r->nheld_back == r->max_held_back)
+	{
+		int			max = r->max_held_back ? r->max_held_back * 2 : 64;
+		TsMergeItem *items = palloc(sizeof(TsMergeItem) * max);
+
+		if (r->nheld_back)
+			memcpy(items, r->held_back, sizeof(TsMergeItem) * r->nheld_back);
+		r->held_back = items;
+		r->max_held_back = max;
+	}
+	copy = &r->held_back[r->nheld_back++];
+	memset(copy, 0, sizeof(*copy));
+	copy->seq = item->seq;
+	copy->fresh = item->fresh;
+	copy->obs.external_id = pstrdup(item->obs.external_id);
+	copy->obs.etag = item->obs.etag ? pstrdup(item->obs.etag) : NULL;
+	copy->obs.payload = pnstrdup(item->obs.payload, item->obs.payload_len);
+	copy->obs.payload_len = item->obs.payload_len;
+	MemoryContextSwitchTo(old);
+}
+
+/* After the commit: what the batch leaves to be done, and its numbers. */
+static void
+merged(MergeWork *w)
+{
+	TsCycleResult *res = &w->c->result;
+
+	for (int i = 0; i < w->n; i++)
+	{
+		const TsMergeItem *item = &w->items[i];
+
+		res->pulled.created += item->counts.created;
+		res->pulled.updated += item->counts.updated;
+		res->conflicts += item->conflict;
+		switch (item->verdict)
+		{
+			case TS_MERGE_REFETCH:
+				ts_ids_add(w->r, &w->r->fetch, item->obs.external_id);
+				break;
+			case TS_MERGE_HOLD_BACK:
+				hold_back(w->r, item);
+				break;
+			case TS_MERGE_WAIT_MOVE:
+				w->r->wants_barrier = true;
+				break;
+			case TS_MERGE_DONE:
+			case TS_MERGE_FOREIGN:
+				break;
+		}
+	}
+}
+
+typedef struct ParkWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	const TsMergeItem *item;
+	const TsError *err;
+} ParkWork;
+
+static void
+park_body(void *arg)
+{
+	ParkWork   *w = arg;
+	TsInboxRow	row = {0};
+
+	row.external_id = w->item->obs.external_id;
+	row.etag = w->item->obs.etag;
+	row.payload = w->item->obs.payload;
+	row.payload_len = w->item->obs.payload_len;
+	row.fetch_seq = w->item->seq;
+	row.error = *w->err;
+	w->c->env->store->inbox_put(w->c->env->db, w->r->m, &row, 1);
+}
+
+/* A bad item: kept with its payload and its error, tried again later. */
+static void
+park(TsCycle *c, TsRun *r, const TsMergeItem *item, const TsError *err)
+{
+	ParkWork	w = {c, r, item, err};
+
+	c->result.errors++;
+	ts_transact(c, r, park_body, &w);
+}
+
+static void
+merge_split(TsCycle *c, TsRun *r, TsMergeItem *items, int n)
+{
+	MergeWork	w = {c, r, items, n};
+	TsError		err = {0};
+
+	if (n == 0 || r->phase >= TS_PHASE_FINISH)
+		return;
+	if (c->env->store->transact(c->env->db, merge_body, &w, &err))
+		merged(&w);
+	else if (n == 1)
+		park(c, r, items, &err);
+	else
+	{
+		merge_split(c, r, items, n / 2);
+		merge_split(c, r, items + n / 2, n - n / 2);
+	}
+}
+
+/*
+ * Merge what was observed.  "seq" was taken when the request that brought it
+ * started; "fresh": it was asked for by its id.
+ */
+void
+ts_merge(TsCycle *c, TsRun *r, TsObservation *obs, int n, int64 seq, bool fresh)
+{
+	TsMergeItem *items = palloc0(sizeof(TsMergeItem) * n);
+	int			nitems = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		TsMergeItem *item = &items[nitems];
+		TsError		err = {0};
+
+		memset(item, 0, sizeof(*item));
+		item->obs = obs[i];
+		item->seq = seq;
+		item->fresh = fresh;
+		if (ts_failed(&obs[i].error))
+			park(c, r, item, &obs[i].error);
+		else if (!ts_decode(c, obs[i].payload, obs[i].payload_len, &item->remote, &err))
+			park(c, r, item, &err);
+		else
+			nitems++;
+	}
+	merge_split(c, r, items, nitems);
+}
+
+/*
+ * The first sync of two lists that both have tasks
+ */
+
+static bool
+same_in_all(const TsTask *local, const TsTask *remote, TsFieldMask carries)
+{
+	carries &= ~TS_FIELD_BIT(TS_PARENT_TASK_ID);
+	return ts_task_diff(local, remote, carries & local->known & remote->known) == 0;
+}
+
+/* How many of the unlinked tasks here, or of the objects held back, look like this? */
+static int
+count_like(const TsRun *r, const TsTask *remote)
+{
+	int			n = 0;
+
+	for (int i = 0; i < r->nunlinked; i++)
+		n += r->unlinked[i].task_id && looks_like(&r->unlinked[i].local, remote);
+	return n;
+}
+
+/*
+ * Pair the objects held back with the tasks here that look like them.  One to
+ * one is a pair.  Several to several are only paired where all else agrees;
+ * the others are taken for different tasks of the same title.
+ */
+void
+ts_merge_matched(TsCycle *c, TsRun *r)
+{
+	TsMergeItem *pairs = palloc0(sizeof(TsMergeItem) * r->nheld_back);
+	TsMergeItem *single = palloc0(sizeof(TsMergeItem) * r->nheld_back);
+	int			npairs = 0,
+				nsingle = 0;
+	int		   *twins = palloc0(sizeof(int) * r->nheld_back);
+
+	for (int i = 0; i < r->nheld_back; i++)
+	{
+		TsError		err = {0};
+
+		ts_decode(c, r->held_back[i].obs.payload, r->held_back[i].obs.payload_len,
+				  &r->held_back[i].remote, &err);
+	}
+	for (int i = 0; i < r->nheld_back; i++)
+		for (int j = 0; j < r->nheld_back; j++)
+			twins[i] += looks_like(&r->held_back[i].remote.task, &r->held_back[j].remote.task);
+
+	for (int i = 0; i < r->nheld_back; i++)
+	{
+		TsMergeItem *item = &r->held_back[i];
+		bool		alone = twins[i] == 1 && count_like(r, &item->remote.task) == 1;
+
+		for (int j = 0; j < r->nunlinked && item->match == NULL; j++)
+		{
+			TsLinkRow  *row = &r->unlinked[j];
+
+			if (row->task_id && looks_like(&row->local, &item->remote.task) &&
+				(alone || same_in_all(&row->local, &item->remote.task,
+									  c->spec->provider->carries)))
+			{
+				item->match = row->task_id;
+				row->task_id = NULL;
+			}
+		}
+		if (item->match)
+			pairs[npairs++] = *item;
+		else
+			single[nsingle++] = *item;
+	}
+	r->nunlinked = 0;
+	r->nheld_back = 0;
+	merge_split(c, r, pairs, npairs);
+	merge_split(c, r, single, nsingle);
+}
+
+/*
+ * Tombstones: these objects are proved gone.
+ */
+
+typedef struct GoneWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	char	  **ids;
+	int			n;
+	TsSideCounts counts;
+	int64		conflicts;
+} GoneWork;
+
+static void
+bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *change)
+{
+	TsPlan		plan;
+
+	ts_plan_row(w->c, w->r, row, NULL, NULL, &plan);
+	change->task_id = row->task_id;
+	change->dead_external_id = external_id;
+	change->clear_inbox = external_id;
+	change->clear_intent = true;
+	change->link_action = TS_LINK_DROP;
+	if (plan.local_action == TS_ACTION_DELETE)
+	{
+		change->task_action = TS_ACTION_DELETE;
+		w->counts.deleted++;
+	}
+	else if (plan.remote_action == TS_ACTION_CREATE)
+	{
+		change->link_action = TS_LINK_UNBIND;
+		conflict_from_plan(row, &plan, NULL, change);
+		w->conflicts += change->has_conflict;
+	}
+	else if (row->has_local)
+		change->link_action = TS_LINK_DEAD;
+}
+
+static void
+gone_body(void *arg)
+{
+	GoneWork   *w = arg;
+	const TsStore *store = w->c->env->store;
+	const char **uids = palloc0(sizeof(char *) * w->n);
+	bool	   *sibling = palloc0(sizeof(bool) * w->n);
+	bool	   *dead = palloc0(sizeof(bool) * w->n);
+	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
+	TsLinkRow  *rows = store->links(w->c->env->db, w->r->m, (const char **) w->ids, uids,
+									w->n, sibling, dead);
+	int			n = 0;
+
+	memset(&w->counts, 0, sizeof(w->counts));
+	w->conflicts = 0;
+	for (int i = 0; i < w->n; i++)
+		if (rows[i].linked && rows[i].external_id)
+			bury(w, &rows[i], w->ids[i], &changes[n++]);
+	if (n > 0)
+		store->apply(w->c->env->db, w->r->m, changes, n);
+	store->inbox_drop(w->c->env->db, w->r->m, (const char **) w->ids, w->n);
+}
+
+void
+ts_merge_tombstones(TsCycle *c, TsRun *r, char **external_ids, int n)
+{
+	for (int i = 0; i < n && r->phase < TS_PHASE_FINISH; i += TS_OBSERVE_BATCH)
+	{
+		GoneWork	w = {c, r, external_ids + i, Min(n - i, TS_OBSERVE_BATCH)};
+
+		if (!ts_transact(c, r, gone_body, &w))
+			return;
+		c->result.pulled.deleted += w.counts.deleted;
+		c->result.conflicts += w.conflicts;
+	}
+}

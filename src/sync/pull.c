@@ -1,0 +1,426 @@
+/*-------------------------------------------------------------------------
+ *
+ * pull.c
+ *	  Reading a list: what changed, what is to be fetched, what is missing.
+ *
+ * A listing names objects with their revisions, some with their text.  What
+ * we know at that revision is passed over; what has its text is merged at
+ * once; the rest is fetched in batches.  The cursor is kept only when all of
+ * that is committed, so that it never covers anything we have not got.
+ *
+ * That an object is missing from a complete listing is a hint, never proof:
+ * each is asked for by its id, and only "it is not there" makes a tombstone.
+ * Tombstones wait in the inbox, behind the cursor, for the barrier.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "sync/cycle.h"
+
+/*
+ * The set of ids that a complete listing named: 64-bit hashes, open
+ * addressing; 0 marks an empty slot.
+ */
+static uint64
+id_hash(const char *id)
+{
+	uint64		h = hash_bytes_extended((const unsigned char *) id, strlen(id), 0);
+
+	return h ? h : 1;
+}
+
+static bool
+was_seen(const TsRun *r, const char *id)
+{
+	uint64		h = id_hash(id);
+
+	if (r->seen_size == 0)
+		return false;
+	for (int i = h & (r->seen_size - 1); r->seen[i]; i = (i + 1) & (r->seen_size - 1))
+		if (r->seen[i] == h)
+			return true;
+	return false;
+}
+
+static void
+put_hash(uint64 *set, int size, uint64 h)
+{
+	int			i = h & (size - 1);
+
+	while (set[i] && set[i] != h)
+		i = (i + 1) & (size - 1);
+	set[i] = h;
+}
+
+static void
+mark_seen(TsRun *r, const char *id)
+{
+	if (was_seen(r, id))
+		return;
+	if (r->nseen * 2 >= r->seen_size)
+	{
+		int			size = r->seen_size ? r->seen_size * 2 : 1024;
+		uint64	   *set = MemoryContextAllocZero(r->cxt, sizeof(uint64) * size);
+
+		for (int i = 0; i < r->seen_size; i++)
+			if (r->seen[i])
+				put_hash(set, size, r->seen[i]);
+		if (r->seen)
+			pfree(r->seen);
+		r->seen = set;
+		r->seen_size = size;
+	}
+	put_hash(r->seen, r->seen_size, id_hash(id));
+	r->nseen++;
+}
+
+static void
+forget_seen(TsRun *r)
+{
+	if (r->seen)
+		pfree(r->seen);
+	r->seen = NULL;
+	r->nseen = r->seen_size = 0;
+}
+
+/*
+ * Listing
+ */
+
+typedef struct ListingWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	const char **ids;
+	int			n;
+	TsKnown    *known;
+} ListingWork;
+
+static void
+known_body(void *arg)
+{
+	ListingWork *w = arg;
+
+	w->known = w->c->env->store->known(w->c->env->db, w->r->m, w->ids, w->n);
+}
+
+static void
+listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
+{
+	ListingWork w = {c, r, palloc(sizeof(char *) * n), n, NULL};
+	TsObservation *with_text = palloc(sizeof(TsObservation) * n);
+	int			ntext = 0;
+
+	for (int i = 0; i < n; i++)
+		w.ids[i] = obs[i].external_id;
+	if (!ts_transact(c, r, known_body, &w))
+		return;
+
+	for (int i = 0; i < n; i++)
+	{
+		const TsKnown *k = &w.known[i];
+
+		if (obs[i].gone)
+		{
+			if (k->linked)
+				ts_ids_add(r, &r->gone, obs[i].external_id);
+			continue;
+		}
+		mark_seen(r, obs[i].external_id);
+		if (obs[i].foreign)
+			continue;
+		if ((k->linked || k->parked) && k->etag && obs[i].etag &&
+			strcmp(k->etag, obs[i].etag) == 0)
+			continue;
+		if (obs[i].payload || ts_failed(&obs[i].error))
+			with_text[ntext++] = obs[i];
+		else
+			ts_ids_add(r, &r->fetch, obs[i].external_id);
+	}
+	if (ntext > 0)
+		ts_merge(c, r, with_text, ntext, r->fetch_seq, false);
+	ts_progress(c, r, "listing", r->nseen, 0);
+}
+
+static void
+listing_done(TsCycle *c, TsRun *r, TsConversation *conv)
+{
+	r->complete = conv->complete;
+	if (conv->cursor)
+		r->cursor = MemoryContextStrdup(r->cxt, conv->cursor);
+	r->phase = TS_PHASE_FETCH;
+}
+
+typedef struct PullStart
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	TsInboxRow *inbox;
+	int			ninbox;
+} PullStart;
+
+static void
+pull_start_body(void *arg)
+{
+	PullStart  *w = arg;
+
+	w->r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
+	w->inbox = w->c->env->store->inbox(w->c->env->db, w->r->m, &w->ninbox);
+	if (w->r->m->first_pull)
+	{
+		MemoryContext old = MemoryContextSwitchTo(w->r->cxt);
+
+		w->r->unlinked = w->c->env->store->unlinked(w->c->env->db, w->r->m, &w->r->nunlinked);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+void
+ts_phase_pull(TsCycle *c, TsRun *r)
+{
+	PullStart	w = {c, r, NULL, 0};
+	TsOp	   *op;
+
+	if (!ts_transact(c, r, pull_start_body, &w))
+		return;
+	for (int i = 0; i < w.ninbox; i++)
+	{
+		if (w.inbox[i].gone || w.inbox[i].wait_for)
+			r->wants_barrier = true;
+		else
+			ts_ids_add(r, &r->fetch, w.inbox[i].external_id);
+	}
+
+	ts_progress(c, r, "listing", 0, 0);
+	op = ts_new_op(c, r, TS_OP_PULL);
+	op->cursor = r->m->cursor;
+	op->full = r->m->audit_due;
+	op->want_payloads = r->m->nlinks == 0;
+	ts_converse(c, r, listing_observed, listing_done);
+}
+
+/*
+ * Fetching whole objects: those that changed, and those that are missing.
+ */
+
+typedef struct SeqWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+} SeqWork;
+
+static void
+seq_body(void *arg)
+{
+	SeqWork    *w = arg;
+
+	w->r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
+}
+
+static void
+fetch_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
+{
+	TsObservation *alive = palloc(sizeof(TsObservation) * n);
+	int			nalive = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (obs[i].gone)
+			ts_ids_add(r, &r->gone, obs[i].external_id);
+		else if (!obs[i].foreign)
+			alive[nalive++] = obs[i];
+	}
+	if (nalive > 0)
+		ts_merge(c, r, alive, nalive, r->fetch_seq, true);
+	ts_progress(c, r, "fetching", r->nfetched, r->fetch.n);
+}
+
+static void
+fetch_done(TsCycle *c, TsRun *r, TsConversation *conv)
+{
+	/* back to ts_phase_fetch for the next batch */
+}
+
+void
+ts_phase_fetch(TsCycle *c, TsRun *r)
+{
+	int			n = Min(r->fetch.n - r->nfetched, c->spec->provider->fetch_batch);
+	SeqWork		w = {c, r};
+	TsOp	   *op;
+
+	if (n == 0)
+	{
+		r->phase = r->complete ? TS_PHASE_ABSENT : TS_PHASE_PULLED;
+		return;
+	}
+	if (!ts_transact(c, r, seq_body, &w))
+		return;
+	op = ts_new_op(c, r, TS_OP_FETCH);
+	op->ids = (const char **) &r->fetch.id[r->nfetched];
+	op->nids = n;
+	r->nfetched += n;
+	ts_converse(c, r, fetch_observed, fetch_done);
+}
+
+typedef struct AbsentWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	char	  **ids;
+	int			n;
+} AbsentWork;
+
+static void
+linked_ids_body(void *arg)
+{
+	AbsentWork *w = arg;
+
+	w->ids = w->c->env->store->external_ids(w->c->env->db, w->r->m, &w->n);
+}
+
+/* The complete listing is in: ask for every linked object that it left out. */
+void
+ts_phase_absent(TsCycle *c, TsRun *r)
+{
+	AbsentWork	w = {c, r, NULL, 0};
+
+	if (!ts_transact(c, r, linked_ids_body, &w))
+		return;
+	for (int i = 0; i < w.n; i++)
+		if (!was_seen(r, w.ids[i]))
+			ts_ids_add(r, &r->fetch, w.ids[i]);
+	r->complete = false;		/* the listing's gaps are on the fetch list now */
+	r->was_complete = true;
+	forget_seen(r);
+	r->phase = TS_PHASE_FETCH;
+}
+
+/*
+ * The end of the pull: tombstones into the inbox and the cursor behind them,
+ * in one transaction.
+ */
+static void
+pull_end_body(void *arg)
+{
+	SeqWork    *w = arg;
+	TsRun	   *r = w->r;
+	TsPullEnd	end = {r->cursor, r->m->caps, r->was_complete, NULL};
+	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * (r->gone.n + 1));
+
+	for (int i = 0; i < r->gone.n; i++)
+	{
+		rows[i].external_id = r->gone.id[i];
+		rows[i].gone = true;
+		rows[i].fetch_seq = r->fetch_seq;
+	}
+	if (r->gone.n > 0)
+		w->c->env->store->inbox_put(w->c->env->db, r->m, rows, r->gone.n);
+	w->c->env->store->pull_end(w->c->env->db, r->m, &end);
+}
+
+void
+ts_phase_pulled(TsCycle *c, TsRun *r)
+{
+	SeqWork		w = {c, r};
+
+	if (r->nheld_back > 0)
+		ts_merge_matched(c, r);
+	if (r->phase == TS_PHASE_PULLED && r->nfetched < r->fetch.n)
+	{
+		r->phase = TS_PHASE_FETCH;	/* merging asked for a second look */
+		return;
+	}
+	if (r->phase != TS_PHASE_PULLED || !ts_transact(c, r, pull_end_body, &w))
+		return;
+	if (r->gone.n > 0)
+		r->wants_barrier = true;
+	r->phase = TS_PHASE_BARRIER;
+}
+
+/*
+ * After the barrier: what is gone there, and what turned up elsewhere.
+ */
+
+typedef struct TombstoneWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	TsInboxRow *rows;
+	int			n;
+	const char *why;
+} TombstoneWork;
+
+static void
+tombstones_body(void *arg)
+{
+	TombstoneWork *w = arg;
+
+	w->c->env->store->relink_moves(w->c->env->db, w->r->m);
+	w->rows = w->c->env->store->inbox(w->c->env->db, w->r->m, &w->n);
+}
+
+static void
+hold_body(void *arg)
+{
+	TombstoneWork *w = arg;
+
+	w->c->env->store->hold(w->c->env->db, w->r->m, w->why);
+}
+
+/* An object of a sibling's uid that turned out to be no move: a task of its own. */
+static void
+merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
+{
+	TsObservation *obs = palloc0(sizeof(TsObservation) * (w->n + 1));
+	int			n = 0;
+
+	for (int i = 0; i < w->n; i++)
+		if (w->rows[i].wait_for && strncmp(w->rows[i].wait_for, "MOVE ", 5) == 0)
+		{
+			obs[n].external_id = (char *) w->rows[i].external_id;
+			obs[n].etag = (char *) w->rows[i].etag;
+			obs[n].payload = (char *) w->rows[i].payload;
+			obs[n].payload_len = w->rows[i].payload_len;
+			n++;
+		}
+	if (n > 0)
+		ts_merge(c, r, obs, n, r->fetch_seq, true);
+}
+
+void
+ts_phase_tombstones(TsCycle *c, TsRun *r)
+{
+	TombstoneWork w = {c, r, NULL, 0, NULL};
+	char	  **ids;
+	int			n = 0;
+
+	r->phase = TS_PHASE_LIST_META;
+	r->barrier_passed = true;
+	if (!r->wants_barrier)
+		return;
+	if (!ts_transact(c, r, tombstones_body, &w))
+		return;
+	merge_copies(c, r, &w);
+
+	ids = palloc(sizeof(char *) * (w.n + 1));
+	for (int i = 0; i < w.n; i++)
+		if (w.rows[i].gone)
+			ids[n++] = (char *) w.rows[i].external_id;
+	if (n == 0)
+		return;
+	if (!r->m->deletions_confirmed &&
+		(ts_beyond_bounds(c, n, r->m->nlinks) || (n >= 2 && n >= r->m->nlinks)))
+	{
+		w.why = psprintf("%d of %lld tasks were deleted at the service", n,
+						 (long long) r->m->nlinks);
+		if (ts_transact(c, r, hold_body, &w))
+		{
+			r->held = true;
+			r->phase = TS_PHASE_FINISH;
+		}
+		return;
+	}
+	ts_merge_tombstones(c, r, ids, n);
+}

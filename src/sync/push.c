@@ -1,0 +1,544 @@
+/*-------------------------------------------------------------------------
+ *
+ * push.c
+ *	  What goes out: from tasks that may differ to requests.
+ *
+ * Candidates are only hints (the journal, retries, now and then everything);
+ * what is sent is what differs from the link's local base.  Before anything
+ * is sent, the intent is durable; what became of it is settled afterwards
+ * (settle.c), after a crash just the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "sync/cycle.h"
+#include "utils/memutils.h"
+
+/* The fields changed here since the last agreement, and not at rest. */
+TsFieldMask
+ts_unsent(const TsCycle *c, const TsLinkRow *row)
+{
+	return ts_task_diff(&row->local_base, &row->local, c->spec->provider->carries) &
+		row->local.known & ~row->frozen;
+}
+
+/* The task as it is to be encoded: a service knows the parent by its own name. */
+static bool
+outgoing_task(TsCycle *c, const TsLinkRow *row, TsTask *task)
+{
+	*task = row->local;
+	if (task->value[TS_PARENT_TASK_ID] == NULL)
+		return true;
+	if (row->parent_uid)
+		task->value[TS_PARENT_TASK_ID] = row->parent_uid;
+	else if (row->parent_waits && !(c->spec->provider->caps & TS_CAP_CLIENT_IDS))
+		return false;
+	else if (!row->parent_waits)
+		task->value[TS_PARENT_TASK_ID] = NULL;	/* the parent is not in this list */
+	return true;
+}
+
+/* Fill in what encoding gives; an object that cannot be said is refused here. */
+static void
+encode(TsCycle *c, const TsLinkRow *row, const TsTask *task, TsDelivery *d)
+{
+	bool		creating = d->intent.kind == TS_PUSH_CREATE;
+	TsCodecOptions opt;
+	TsError		err = {0};
+	char	   *payload;
+
+	ts_codec_options(c, &opt, d->uid);
+	payload = c->spec->provider->encode(task, d->intent.snap.known,
+										creating ? NULL : row->payload,
+										creating ? 0 : row->payload_len, &opt, &err);
+	if (payload == NULL)
+	{
+		d->push.outcome = TS_OUTCOME_REFUSED;
+		d->push.error = err;
+		return;
+	}
+	d->intent.payload = payload;
+	d->intent.payload_len = strlen(payload);
+}
+
+static void
+prepare(TsDelivery *d, const TsLinkRow *row, TsPushKind kind)
+{
+	memset(d, 0, sizeof(*d));
+	d->intent.kind = kind;
+	d->intent.task_id = row->task_id;
+	d->intent.external_id = row->external_id;
+	d->intent.etag = row->etag;
+	d->uid = row->uid ? row->uid : row->task_id;
+}
+
+static void
+prepare_push(TsDelivery *d)
+{
+	d->push.kind = d->intent.kind;
+	d->push.external_id = d->intent.external_id;
+	d->push.etag = d->intent.etag;
+	d->push.payload = d->intent.payload;
+	d->push.payload_len = d->intent.payload_len;
+	d->push.target_list = d->intent.target_list;
+}
+
+static bool
+deliver_create(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
+{
+	TsTask		task;
+	char		name[37];
+
+	if (!outgoing_task(c, row, &task))
+		return false;			/* after its parent */
+	prepare(d, row, TS_PUSH_CREATE);
+
+	/*
+	 * The first object of a task is named after it, so that one we lost track
+	 * of is found again; the next (the first was deleted there) is not, since
+	 * services remember names of deleted objects.
+	 */
+	if (row->linked && row->uid)
+		c->env->uuid(c->env->arg, name);
+	else
+		strlcpy(name, row->task_id, sizeof(name));
+	if (c->spec->provider->caps & TS_CAP_CLIENT_IDS)
+		d->intent.external_id = c->spec->provider->new_external_id(r->m->external_list_id, name);
+	d->intent.etag = NULL;
+	d->intent.snap = row->local;
+	d->intent.snap.known &= c->spec->provider->carries;
+	encode(c, row, &task, d);
+	return true;
+}
+
+static bool
+deliver_update(TsCycle *c, const TsLinkRow *row, TsDelivery *d)
+{
+	TsFieldMask unsent = ts_unsent(c, row);
+	TsTask		task;
+
+	if (unsent == 0 || !outgoing_task(c, row, &task))
+		return false;
+	prepare(d, row, TS_PUSH_UPDATE);
+	d->intent.snap = row->local;
+	d->intent.snap.known = unsent;
+	encode(c, row, &task, d);
+	return true;
+}
+
+/* What this candidate calls for; false: nothing, or not now. */
+static bool
+deliver(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
+{
+	if (row->dead)
+		return false;
+	if (!row->has_local || !row->in_project)
+	{
+		if (!row->linked)
+			return false;
+		if (row->has_local && row->external_id && row->target_mapping_id)
+		{
+			prepare(d, row, TS_PUSH_MOVE);
+			d->intent.target_list = row->target_list_id;
+			d->intent.target_mapping_id = row->target_mapping_id;
+			d->intent.payload = row->payload;
+			d->intent.payload_len = row->payload_len;
+			return true;
+		}
+		ts_ids_add(r, &r->deletes, row->task_id);
+		return false;
+	}
+	if (!row->linked || row->external_id == NULL)
+		return deliver_create(c, r, row, d);
+	return deliver_update(c, row, d);
+}
+
+typedef struct PushWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	TsIntent   *intents;
+	int			n;
+	const char *why;
+	TsLinkRow  *rows;
+	TsChange   *changes;
+	int			nchanges;
+} PushWork;
+
+static void
+candidates_body(void *arg)
+{
+	PushWork   *w = arg;
+	TsRun	   *r = w->r;
+	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
+
+	r->rows = w->c->env->store->candidates(w->c->env->db, r->m, r->after,
+										   TS_CANDIDATE_BATCH, &r->nrows);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+intents_body(void *arg)
+{
+	PushWork   *w = arg;
+
+	w->c->env->store->intents_put(w->c->env->db, w->r->m, w->intents, w->n);
+}
+
+static void
+push_end_body(void *arg)
+{
+	PushWork   *w = arg;
+
+	w->c->env->store->push_end(w->c->env->db, w->r->m);
+}
+
+/* Make the intents durable, then send. */
+static void
+start_sending(TsCycle *c, TsRun *r, TsPhase after)
+{
+	PushWork	w = {c, r, palloc(sizeof(TsIntent) * r->ndeliveries), 0};
+
+	for (int i = 0; i < r->ndeliveries; i++)
+	{
+		prepare_push(&r->deliveries[i]);
+		if (r->deliveries[i].push.outcome == TS_OUTCOME_PENDING)
+			w.intents[w.n++] = r->deliveries[i].intent;
+	}
+	if (w.n > 0 && !ts_transact(c, r, intents_body, &w))
+		return;
+	r->sent = 0;
+	r->after_settle = after;
+	r->phase = TS_PHASE_SEND;
+}
+
+static bool
+load_candidates(TsCycle *c, TsRun *r)
+{
+	PushWork	w = {c, r};
+
+	MemoryContextReset(r->batch_cxt);
+	r->nrows = r->next_row = 0;
+	if (!ts_transact(c, r, candidates_body, &w))
+		return false;
+	r->last_candidates = r->nrows < TS_CANDIDATE_BATCH;
+	if (r->nrows > 0)
+		r->after = MemoryContextStrdup(r->cxt, r->rows[r->nrows - 1].task_id);
+	return true;
+}
+
+/* Every candidate was looked at: once more if the world moved meanwhile. */
+static void
+end_of_pass(TsCycle *c, TsRun *r)
+{
+	PushWork	w = {c, r};
+
+	r->after = NULL;
+	r->last_candidates = false;
+	if (r->again && ++r->pass < TS_PUSH_PASSES)
+	{
+		r->again = false;
+		r->deletes.n = 0;
+		return;
+	}
+	if (ts_transact(c, r, push_end_body, &w))
+		r->phase = TS_PHASE_PUSHED;
+}
+
+void
+ts_phase_candidates(TsCycle *c, TsRun *r)
+{
+	MemoryContext old;
+
+	if (r->m->direction == TS_FROM_PROVIDER)
+	{
+		r->phase = TS_PHASE_PUSHED;
+		return;
+	}
+	if (r->next_row == r->nrows)
+	{
+		if (r->last_candidates)
+		{
+			end_of_pass(c, r);
+			return;
+		}
+		if (!load_candidates(c, r))
+			return;
+	}
+
+	old = MemoryContextSwitchTo(r->batch_cxt);
+	r->deliveries = palloc(sizeof(TsDelivery) * TS_PUSH_BATCH);
+	r->ndeliveries = 0;
+	while (r->next_row < r->nrows && r->ndeliveries < TS_PUSH_BATCH)
+		if (deliver(c, r, &r->rows[r->next_row++], &r->deliveries[r->ndeliveries]))
+			r->ndeliveries++;
+	MemoryContextSwitchTo(old);
+	if (r->ndeliveries > 0)
+	{
+		ts_progress(c, r, "sending", r->next_row, r->nrows);
+		start_sending(c, r, TS_PHASE_CANDIDATES);
+	}
+}
+
+/*
+ * Sending
+ */
+
+/* A move that the service has no word for: create there, then delete here. */
+static void
+continue_move(TsCycle *c, TsDelivery *d)
+{
+	char	   *copy;
+
+	if (d->move_step == 0 && d->push.outcome == TS_OUTCOME_UNSUPPORTED)
+	{
+		d->move_step = 1;
+		d->push.kind = TS_PUSH_CREATE;
+		d->push.external_id = c->spec->provider->new_external_id(d->intent.target_list,
+																 d->intent.task_id);
+		d->push.outcome = TS_OUTCOME_PENDING;
+	}
+	else if (d->move_step == 1 &&
+			 (d->push.outcome == TS_OUTCOME_DONE || d->push.outcome == TS_OUTCOME_EXISTS))
+	{
+		copy = d->push.new_external_id ? d->push.new_external_id : (char *) d->push.external_id;
+		d->move_step = 2;
+		prepare_push(d);
+		d->push.kind = TS_PUSH_DELETE;
+		d->push.outcome = TS_OUTCOME_PENDING;
+		d->push.new_external_id = copy;
+	}
+}
+
+static void
+sent(TsCycle *c, TsRun *r, TsConversation *conv)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
+
+	for (int i = 0; i < c->op.npush; i++)
+	{
+		TsDelivery *d = &r->deliveries[r->sent + i];
+		const TsPush *p = &c->op.push[i];
+		char	   *moved_to = d->move_step == 2 ? d->push.new_external_id : NULL;
+
+		d->push.outcome = p->outcome;
+		if (ts_failed(&conv->error) && p->outcome == TS_OUTCOME_PENDING)
+			d->push.outcome = TS_OUTCOME_NOT_SENT;
+		d->push.new_external_id = moved_to ? moved_to
+			: p->new_external_id ? pstrdup(p->new_external_id) : NULL;
+		d->push.new_etag = p->new_etag && !moved_to ? pstrdup(p->new_etag) : NULL;
+		ts_error_copy(&d->push.error, &p->error, r->batch_cxt);
+		if (d->intent.kind == TS_PUSH_MOVE)
+			continue_move(c, d);
+	}
+	MemoryContextSwitchTo(old);
+	if (!ts_failed(&conv->error))
+	{
+		if (r->deliveries[r->sent].push.outcome != TS_OUTCOME_PENDING)
+			r->sent += c->op.npush;
+		return;
+	}
+	for (int i = r->sent; i < r->ndeliveries; i++)
+		if (r->deliveries[i].push.outcome == TS_OUTCOME_PENDING)
+			r->deliveries[i].push.outcome = TS_OUTCOME_NOT_SENT;
+	ts_error_copy(&r->push_error, &conv->error, r->cxt);
+	r->phase = TS_PHASE_SETTLE;
+}
+
+void
+ts_phase_send(TsCycle *c, TsRun *r)
+{
+	TsOp	   *op;
+	TsDelivery *d;
+	int			n = 0;
+
+	while (r->sent < r->ndeliveries &&
+		   r->deliveries[r->sent].push.outcome != TS_OUTCOME_PENDING)
+		r->sent++;
+	if (r->sent == r->ndeliveries)
+	{
+		r->phase = TS_PHASE_READ_BACK;
+		return;
+	}
+
+	d = &r->deliveries[r->sent];
+	op = ts_new_op(c, r, TS_OP_PUSH);
+	op->push = MemoryContextAllocZero(c->op_cxt,
+									  sizeof(TsPush) * c->spec->provider->push_batch);
+	if (d->move_step == 1)
+		op->list_id = d->intent.target_list;
+	while (n < c->spec->provider->push_batch && r->sent + n < r->ndeliveries &&
+		   d[n].push.outcome == TS_OUTCOME_PENDING && (n == 0 || d[n].move_step == 0))
+	{
+		op->push[n] = d[n].push;
+		op->push[n].new_external_id = NULL;
+		n++;
+	}
+	op->npush = n;
+	ts_converse(c, r, NULL, sent);
+}
+
+/*
+ * Reading back what was pushed: what the service really keeps.
+ */
+
+static const char *
+read_back_id(const TsCycle *c, const TsDelivery *d)
+{
+	switch (d->push.outcome)
+	{
+		case TS_OUTCOME_DONE:
+			if (d->intent.kind == TS_PUSH_DELETE || d->intent.kind == TS_PUSH_MOVE ||
+				!(c->spec->provider->caps & TS_CAP_READ_BACK))
+				return NULL;
+			break;
+		case TS_OUTCOME_CONFLICT:
+		case TS_OUTCOME_EXISTS:
+		case TS_OUTCOME_IN_DOUBT:
+			break;
+		default:
+			return NULL;
+	}
+	return d->push.new_external_id ? d->push.new_external_id : d->intent.external_id;
+}
+
+static void
+read_back_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
+
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < r->ndeliveries; j++)
+		{
+			TsDelivery *d = &r->deliveries[j];
+			const char *id = read_back_id(c, d);
+
+			if (id == NULL || strcmp(id, obs[i].external_id) != 0)
+				continue;
+			d->read_back = true;
+			d->obs_seq = r->fetch_seq;
+			d->obs = obs[i];
+			d->obs.external_id = pstrdup(obs[i].external_id);
+			d->obs.etag = obs[i].etag ? pstrdup(obs[i].etag) : NULL;
+			if (obs[i].payload)
+				d->obs.payload = pnstrdup(obs[i].payload, obs[i].payload_len);
+			ts_error_copy(&d->obs.error, &obs[i].error, r->batch_cxt);
+		}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+read_back_done(TsCycle *c, TsRun *r, TsConversation *conv)
+{
+	r->phase = TS_PHASE_SETTLE;
+}
+
+void
+ts_phase_read_back(TsCycle *c, TsRun *r)
+{
+	TsOp	   *op = ts_new_op(c, r, TS_OP_FETCH);
+
+	op->ids = MemoryContextAlloc(c->op_cxt, sizeof(char *) * (r->ndeliveries + 1));
+	for (int i = 0; i < r->ndeliveries; i++)
+	{
+		const char *id = read_back_id(c, &r->deliveries[i]);
+
+		if (id)
+			op->ids[op->nids++] = id;
+	}
+	if (op->nids == 0)
+		r->phase = TS_PHASE_SETTLE;
+	else
+		ts_converse(c, r, read_back_observed, read_back_done);
+}
+
+/*
+ * Deletions made here, last of all.
+ */
+
+static void
+delete_hold_body(void *arg)
+{
+	PushWork   *w = arg;
+
+	w->c->env->store->hold(w->c->env->db, w->r->m, w->why);
+}
+
+/* What a task that has left this list calls for. */
+static void
+leave(PushWork *w, const TsLinkRow *row)
+{
+	TsRun	   *r = w->r;
+
+	if (!row->linked || row->dead || row->in_project)
+		return;
+	if (row->external_id == NULL || (row->has_local && !row->project_mapped))
+	{
+		/* never sent, or moved where no service looks: the object stays */
+		TsChange   *change = &w->changes[w->nchanges++];
+
+		change->task_id = row->task_id;
+		change->link_action = TS_LINK_DROP;
+		change->clear_intent = true;
+	}
+	else if (!row->has_local || row->elsewhere)
+		prepare(&r->deliveries[r->ndeliveries++], row, TS_PUSH_DELETE);
+}
+
+static void
+delete_body(void *arg)
+{
+	PushWork   *w = arg;
+	TsRun	   *r = w->r;
+	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
+
+	r->ndeliveries = 0;
+	w->nchanges = 0;
+	w->changes = palloc0(sizeof(TsChange) * w->n);
+	w->rows = w->c->env->store->links_by_task(w->c->env->db, r->m,
+											  (const char **) &r->deletes.id[r->next_delete],
+											  w->n);
+	for (int i = 0; i < w->n; i++)
+		leave(w, &w->rows[i]);
+	if (w->nchanges > 0)
+		w->c->env->store->apply(w->c->env->db, r->m, w->changes, w->nchanges);
+	MemoryContextSwitchTo(old);
+}
+
+void
+ts_phase_delete(TsCycle *c, TsRun *r)
+{
+	PushWork	w = {c, r};
+	MemoryContext old;
+
+	if (r->next_delete == 0 && !r->m->deletions_confirmed &&
+		ts_beyond_bounds(c, r->deletes.n, r->m->nlinks))
+	{
+		w.why = psprintf("%d of %lld tasks were deleted here", r->deletes.n,
+						 (long long) r->m->nlinks);
+		if (ts_transact(c, r, delete_hold_body, &w))
+		{
+			r->held = true;
+			r->phase = TS_PHASE_FINISH;
+		}
+		return;
+	}
+	if (r->next_delete == r->deletes.n)
+	{
+		r->phase = TS_PHASE_FINISH;
+		return;
+	}
+
+	MemoryContextReset(r->batch_cxt);
+	old = MemoryContextSwitchTo(r->batch_cxt);
+	r->deliveries = palloc(sizeof(TsDelivery) * TS_PUSH_BATCH);
+	MemoryContextSwitchTo(old);
+	w.n = Min(TS_PUSH_BATCH, r->deletes.n - r->next_delete);
+	if (!ts_transact(c, r, delete_body, &w))
+		return;
+	r->next_delete += w.n;
+	ts_progress(c, r, "deleting", r->next_delete, r->deletes.n);
+	if (r->ndeliveries > 0)
+		start_sending(c, r, TS_PHASE_DELETE);
+}

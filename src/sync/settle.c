@@ -1,0 +1,454 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  What became of writes: the same rules right after sending and, for
+ *	  writes in doubt, after a crash.
+ *
+ * A write that was applied moves both bases of the fields sent: ours to what
+ * was sent (not to what the task holds by now), theirs to what the service
+ * made of it.  For a write in doubt the object itself tells, field by field:
+ * it holds what we sent: delivered; it holds what it held before: not
+ * delivered, send again; it holds something else: somebody wrote after us,
+ * perhaps having seen our value, so theirs stands and ours is kept as the
+ * loser.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "sync/cycle.h"
+#include "utils/memutils.h"
+
+#define BIT TS_FIELD_BIT
+
+typedef struct SettleWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+	TsDelivery *d;
+	int			n;
+	int64		write_seq;
+	TsInboxRow *tombstones;
+	int			ntombstones;
+	TsSideCounts pulled;
+	TsSideCounts pushed;
+	int64		conflicts;
+	int64		errors;
+	bool		again;
+} SettleWork;
+
+static bool
+is_there(const TsDelivery *d)
+{
+	return d->read_back && !d->obs.gone && d->obs.payload && d->remote.is_task;
+}
+
+static void
+set_base(TsTask *base, TsField f, char *value)
+{
+	base->known |= BIT(f);
+	base->value[f] = value;
+}
+
+/* Is what was read back our own write, as the service keeps it? */
+static bool
+is_our_revision(const TsDelivery *d)
+{
+	return d->push.outcome == TS_OUTCOME_DONE && d->push.new_etag && d->obs.etag &&
+		strcmp(d->push.new_etag, d->obs.etag) == 0;
+}
+
+/*
+ * Move the bases of the fields that were sent.  Returns the fields where
+ * another's later value beat ours while the write was in doubt.
+ */
+static TsFieldMask
+move_bases(const TsDelivery *d, TsLinkRow *row)
+{
+	bool		there = is_there(d);
+	bool		ours = there && is_our_revision(d);
+	TsFieldMask beaten = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		char	   *meant = d->expected.task.value[f];
+		char	   *x = there ? d->remote.task.value[f] : meant;
+
+		if (!(d->intent.snap.known & BIT(f)))
+			continue;
+		if (ours || ts_value_equal(f, x, meant))
+		{
+			set_base(&row->local_base, f, d->intent.snap.value[f]);
+			set_base(&row->remote_base, f, x);
+		}
+		else if (d->push.outcome == TS_OUTCOME_DONE)
+		{
+			/* written, and changed there since: theirs is the later */
+			set_base(&row->local_base, f, d->intent.snap.value[f]);
+			set_base(&row->remote_base, f, meant);
+			beaten |= BIT(f);
+		}
+		else if (d->intent.kind == TS_PUSH_CREATE ||
+				 !(row->remote_base.known & BIT(f)) ||
+				 !ts_value_equal(f, x, row->remote_base.value[f]))
+		{
+			set_base(&row->local_base, f, d->intent.snap.value[f]);
+			beaten |= BIT(f);
+		}
+	}
+	return beaten;
+}
+
+/*
+ * Completing a recurring task is an operation: the service's object goes on
+ * to its next occurrence, and our task follows it.
+ */
+static void
+follow_recurrence(const TsDelivery *d, TsLinkRow *row)
+{
+	const char *sent = d->intent.snap.value[TS_STATUS];
+	const char *meant = d->expected.task.value[TS_STATUS];
+
+	if (!(d->intent.snap.known & BIT(TS_STATUS)) || !row->has_local || sent == NULL ||
+		strcmp(sent, "COMPLETED") != 0 || meant == NULL || strcmp(meant, "COMPLETED") == 0)
+		return;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		if (f == TS_PARENT_TASK_ID || !(d->expected.task.known & BIT(f)) ||
+			ts_value_equal(f, d->expected.task.value[f], row->local.value[f]))
+			continue;
+		set_base(&row->local_base, f, row->local.value[f]);
+		row->remote_base.known &= ~BIT(f);
+	}
+}
+
+/* The values that lost to a later writer while ours was in doubt. */
+static void
+note_beaten(const TsDelivery *d, TsFieldMask beaten, TsChange *change)
+{
+	if (beaten == 0 || change->has_conflict)
+		return;
+	change->has_conflict = true;
+	change->conflict.fields = beaten;
+	change->conflict.resolution = "REMOTE";
+	change->conflict.local = d->intent.snap;
+	change->conflict.local.known = beaten;
+	change->conflict.remote = d->remote.task;
+	change->conflict.remote.known &= beaten;
+}
+
+static void
+settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+{
+	TsFieldMask beaten = move_bases(d, row);
+
+	row->linked = true;
+	follow_recurrence(d, row);
+	if (is_there(d))
+	{
+		TsPlan		plan;
+
+		ts_plan_row(w->c, w->r, row, &d->remote, parent, &plan);
+		ts_change_from_plan(w->c, w->r, row, &plan, &d->remote, change, &w->pulled);
+		if (d->push.outcome != TS_OUTCOME_CONFLICT)
+			note_beaten(d, beaten, change);
+		change->etag = d->obs.etag;
+		change->payload = d->obs.payload;
+		change->payload_len = d->obs.payload_len;
+		if (plan.remote_patch.known)
+			w->again = true;
+	}
+	else
+	{
+		change->link_action = TS_LINK_SET;
+		change->local_base = row->local_base;
+		change->remote_base = row->remote_base;
+		change->uid = d->uid;
+		change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
+		change->etag = d->push.new_etag;
+		change->payload = d->intent.payload;
+		change->payload_len = d->intent.payload_len;
+	}
+	change->external_id = d->push.new_external_id ? d->push.new_external_id
+		: d->intent.external_id;
+	change->write_seq = w->write_seq;
+	change->clear_intent = true;
+}
+
+/* Not applied, since it changed there: merge what is there, then try again. */
+static void
+settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+{
+	TsFieldMask none = 0;
+	TsPlan		plan;
+
+	d->intent.snap.known = none;
+	change->clear_intent = true;
+	if (!is_there(d))
+		return;
+	ts_plan_row(w->c, w->r, row, &d->remote, parent, &plan);
+	ts_change_from_plan(w->c, w->r, row, &plan, &d->remote, change, &w->pulled);
+	change->external_id = row->external_id;
+	change->etag = d->obs.etag;
+	change->payload = d->obs.payload;
+	change->payload_len = d->obs.payload_len;
+	w->again = true;
+}
+
+static void
+settle_gone(SettleWork *w, TsDelivery *d, TsChange *change)
+{
+	TsInboxRow *t = &w->tombstones[w->ntombstones++];
+
+	change->clear_intent = true;
+	t->external_id = d->intent.external_id;
+	t->gone = true;
+	t->fetch_seq = w->write_seq;
+}
+
+static void
+settle_failed(SettleWork *w, const TsDelivery *d, TsChange *change)
+{
+	change->clear_intent = true;
+	change->failure = d->push.error;
+	if (!ts_failed(&change->failure))
+		ts_error(&change->failure, "TS502", "the service refused task %s", d->intent.task_id);
+	w->errors++;
+}
+
+static void
+settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+{
+	bool		gone = d->push.outcome == TS_OUTCOME_DONE || d->push.outcome == TS_OUTCOME_GONE ||
+		(d->read_back && d->obs.gone);
+
+	if (gone)
+	{
+		change->link_action = TS_LINK_DROP;
+		change->dead_external_id = d->intent.external_id;
+		change->clear_intent = true;
+		w->pushed.deleted++;
+	}
+	else if (d->push.outcome == TS_OUTCOME_REFUSED)
+		settle_failed(w, d, change);
+	else
+		settle_conflict(w, d, row, parent, change);
+}
+
+static void
+settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, TsChange *change)
+{
+	if (d->push.outcome == TS_OUTCOME_DONE && d->push.new_external_id)
+	{
+		change->link_action = TS_LINK_SET;
+		change->external_id = d->push.new_external_id;
+		change->etag = d->push.new_etag;
+		change->uid = row->uid;
+		change->payload = row->payload;
+		change->payload_len = row->payload_len;
+		change->parent_uid = row->remote_base.value[TS_PARENT_TASK_ID];
+		change->local_base = row->local_base;
+		change->remote_base = row->remote_base;
+		change->moved_to = d->intent.target_mapping_id;
+		change->write_seq = w->write_seq;
+		change->clear_intent = true;
+		w->pushed.updated++;
+	}
+	else if (d->push.outcome == TS_OUTCOME_GONE || (d->read_back && d->obs.gone))
+		settle_gone(w, d, change);
+	else if (d->push.outcome == TS_OUTCOME_REFUSED)
+		settle_failed(w, d, change);
+	else
+		change->clear_intent = true;	/* still where it was: move it again */
+}
+
+static void
+settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+{
+	bool		creating = d->intent.kind == TS_PUSH_CREATE;
+	bool		same = is_there(d) && d->remote.uid && strcmp(d->remote.uid, d->uid) == 0;
+
+	switch (d->push.outcome)
+	{
+		case TS_OUTCOME_DONE:
+			settle_written(w, d, row, parent, change);
+			if (creating)
+				w->pushed.created++;
+			else
+				w->pushed.updated++;
+			break;
+		case TS_OUTCOME_IN_DOUBT:
+		case TS_OUTCOME_EXISTS:
+			if (is_there(d) && (same || !creating))
+				settle_written(w, d, row, parent, change);
+			else if (is_there(d))
+				settle_failed(w, d, change);
+			else if (d->read_back && d->obs.gone && !creating)
+				settle_gone(w, d, change);
+			else if (d->read_back && d->obs.gone)
+				change->clear_intent = true;	/* it never arrived: create it again */
+			break;
+		case TS_OUTCOME_CONFLICT:
+			if (d->read_back && d->obs.gone)
+				settle_gone(w, d, change);
+			else
+				settle_conflict(w, d, row, parent, change);
+			break;
+		case TS_OUTCOME_GONE:
+			settle_gone(w, d, change);
+			break;
+		case TS_OUTCOME_REFUSED:
+			settle_failed(w, d, change);
+			break;
+		case TS_OUTCOME_PENDING:
+		case TS_OUTCOME_NOT_SENT:
+		case TS_OUTCOME_UNSUPPORTED:
+			change->clear_intent = true;
+			break;
+	}
+}
+
+static void
+settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+{
+	change->task_id = d->intent.task_id;
+	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && !d->read_back)
+		return;					/* the intent stays until somebody can look */
+	if (d->intent.kind == TS_PUSH_DELETE)
+		settle_delete(w, d, row, parent, change);
+	else if (d->intent.kind == TS_PUSH_MOVE)
+		settle_move(w, d, row, change);
+	else
+		settle_write(w, d, row, parent, change);
+	w->conflicts += change->has_conflict;
+}
+
+static void
+settle_body(void *arg)
+{
+	SettleWork *w = arg;
+	const TsStore *store = w->c->env->store;
+	void	   *db = w->c->env->db;
+	const char **task_ids = palloc(sizeof(char *) * w->n);
+	const char **parent_uids = palloc(sizeof(char *) * w->n);
+	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
+	TsLinkRow  *rows;
+	char	  **parents;
+
+	memset(&w->pulled, 0, sizeof(w->pulled));
+	memset(&w->pushed, 0, sizeof(w->pushed));
+	w->conflicts = w->errors = 0;
+	w->ntombstones = 0;
+	w->tombstones = palloc0(sizeof(TsInboxRow) * w->n);
+	for (int i = 0; i < w->n; i++)
+	{
+		task_ids[i] = w->d[i].intent.task_id;
+		parent_uids[i] = w->d[i].remote.task.value[TS_PARENT_TASK_ID];
+	}
+	rows = store->links_by_task(db, w->r->m, task_ids, w->n);
+	parents = store->parents(db, w->r->m, parent_uids, w->n);
+	w->write_seq = store->next_seq(db);
+	for (int i = 0; i < w->n; i++)
+		settle_one(w, &w->d[i], &rows[i], parents[i], &changes[i]);
+	store->apply(db, w->r->m, changes, w->n);
+	if (w->ntombstones > 0)
+		store->inbox_put(db, w->r->m, w->tombstones, w->ntombstones);
+}
+
+/* Decode what was meant and what was found. */
+static void
+decode_delivery(TsCycle *c, TsRun *r, TsDelivery *d)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
+	TsError		err = {0};
+
+	if (d->intent.payload && d->intent.kind != TS_PUSH_MOVE)
+		ts_decode(c, d->intent.payload, d->intent.payload_len, &d->expected, &err);
+	if (d->read_back && d->obs.payload &&
+		!ts_decode(c, d->obs.payload, d->obs.payload_len, &d->remote, &err))
+		d->remote.is_task = false;
+	if (d->uid == NULL)
+		d->uid = d->expected.uid ? d->expected.uid : d->intent.task_id;
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+settle(TsCycle *c, TsRun *r, TsDelivery *d, int n, TsError *err)
+{
+	SettleWork	w = {c, r, d, n};
+
+	if (!c->env->store->transact(c->env->db, settle_body, &w, err))
+		return false;
+	c->result.pulled.created += w.pulled.created;
+	c->result.pulled.updated += w.pulled.updated;
+	c->result.pushed.created += w.pushed.created;
+	c->result.pushed.updated += w.pushed.updated;
+	c->result.pushed.deleted += w.pushed.deleted;
+	c->result.conflicts += w.conflicts;
+	c->result.errors += w.errors;
+	r->again |= w.again;
+	return true;
+}
+
+void
+ts_phase_settle(TsCycle *c, TsRun *r)
+{
+	TsError		err = {0};
+
+	for (int i = 0; i < r->ndeliveries; i++)
+		decode_delivery(c, r, &r->deliveries[i]);
+	if (r->ndeliveries > 0 && !settle(c, r, r->deliveries, r->ndeliveries, &err))
+	{
+		/* One of them cannot be recorded: its intent stays, the others go on. */
+		for (int i = 0; i < r->ndeliveries; i++)
+		{
+			TsError		one = {0};
+
+			if (!settle(c, r, &r->deliveries[i], 1, &one))
+			{
+				c->result.errors++;
+				err = one;
+			}
+		}
+	}
+	r->ndeliveries = 0;
+	if (ts_failed(&r->push_error))
+		ts_run_fail(c, r, &r->push_error);
+	else
+		r->phase = r->after_settle;
+}
+
+/*
+ * Recovery: the intents that an earlier cycle left behind are in doubt.
+ */
+
+static void
+intents_body(void *arg)
+{
+	SettleWork *w = arg;
+	TsRun	   *r = w->r;
+	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
+	TsIntent   *intents = w->c->env->store->intents(w->c->env->db, r->m, &r->ndeliveries);
+
+	r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
+	r->deliveries = palloc0(sizeof(TsDelivery) * (r->ndeliveries + 1));
+	for (int i = 0; i < r->ndeliveries; i++)
+	{
+		r->deliveries[i].intent = intents[i];
+		r->deliveries[i].push.outcome = TS_OUTCOME_IN_DOUBT;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+ts_phase_recover(TsCycle *c, TsRun *r)
+{
+	SettleWork	w = {c, r};
+
+	r->after_settle = TS_PHASE_PULL;
+	r->phase = TS_PHASE_PULL;
+	if (!ts_transact(c, r, intents_body, &w) || r->ndeliveries == 0)
+		return;
+	ts_progress(c, r, "recovering", 0, r->ndeliveries);
+	r->phase = TS_PHASE_READ_BACK;
+}
