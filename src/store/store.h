@@ -87,7 +87,8 @@ typedef struct TsLinkRow
 typedef struct TsKnown
 {
 	bool		linked;
-	bool		parked;			/* its observation of this very etag was set aside */
+	bool		parked;			/* an observation of it (of that etag) was set aside */
+	bool		in_doubt;		/* a write of ours to it is unsettled */
 	char	   *etag;
 } TsKnown;
 

@@ -168,8 +168,7 @@ typedef struct TsMergeItem
 		TS_MERGE_REFETCH,		/* may be older than what we know */
 		TS_MERGE_HOLD_BACK,		/* looks like a task here: match at the end */
 		TS_MERGE_WAIT_MOVE,		/* its uid is linked in a sibling list */
-		TS_MERGE_FOREIGN,
-		TS_MERGE_GONE			/* link and object are both there no more */
+		TS_MERGE_FOREIGN		/* no task: leave it alone */
 	}			verdict;
 	TsSideCounts counts;
 	bool		conflict;

@@ -129,7 +129,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);
-		if (obs[i].foreign)
+		if (obs[i].foreign || k->in_doubt)
 			continue;
 		if ((k->linked || k->parked) && k->etag && obs[i].etag &&
 			strcmp(k->etag, obs[i].etag) == 0)

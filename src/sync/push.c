@@ -230,10 +230,8 @@ load_candidates(TsCycle *c, TsRun *r)
 
 /* Every candidate was looked at: once more if the world moved meanwhile. */
 static void
-end_of_pass(TsCycle *c, TsRun *r)
+end_of_pass(TsRun *r)
 {
-	PushWork	w = {c, r};
-
 	r->after = NULL;
 	r->last_candidates = false;
 	if (r->again && ++r->pass < TS_PUSH_PASSES)
@@ -242,8 +240,7 @@ end_of_pass(TsCycle *c, TsRun *r)
 		r->deletes.n = 0;
 		return;
 	}
-	if (ts_transact(c, r, push_end_body, &w))
-		r->phase = TS_PHASE_PUSHED;
+	r->phase = TS_PHASE_PUSHED;
 }
 
 void
@@ -260,7 +257,7 @@ ts_phase_candidates(TsCycle *c, TsRun *r)
 	{
 		if (r->last_candidates)
 		{
-			end_of_pass(c, r);
+			end_of_pass(r);
 			return;
 		}
 		if (!load_candidates(c, r))
@@ -526,7 +523,8 @@ ts_phase_delete(TsCycle *c, TsRun *r)
 	}
 	if (r->next_delete == r->deletes.n)
 	{
-		r->phase = TS_PHASE_FINISH;
+		if (r->m->direction == TS_FROM_PROVIDER || ts_transact(c, r, push_end_body, &w))
+			r->phase = TS_PHASE_FINISH;
 		return;
 	}
 

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "task/datetime.h"
 #include "task/plan.h"
 
 #define BIT TS_FIELD_BIT
@@ -225,11 +226,16 @@ merge_tags(Merge *m)
 static bool
 local_is_later(const TsPlanInput *in, TsFieldMask fields)
 {
+	int64		ours,
+				theirs;
+
 	if (in->remote_time == NULL || in->local_times == NULL)
+		return false;
+	if (!ts_timestamp_parse(in->remote_time, &theirs))
 		return false;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 		if ((fields & BIT(f)) && in->local_times[f] != NULL &&
-			ts_timestamp_cmp(in->local_times[f], in->remote_time) > 0)
+			ts_timestamp_parse(in->local_times[f], &ours) && ours > theirs)
 			return true;
 	return false;
 }

@@ -1,0 +1,515 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  Writing what was planned: a batch of changes in a fixed number of
+ *	  statements.
+ *
+ * Tasks are created before they are linked and deleted after, so that at no
+ * statement's end a key is violated.  The writes carry the mapping's name
+ * (ts_apply_mapping): the journal's triggers write them down for the other
+ * mappings of the task and not for the one they came from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "store/backend.h"
+#include "store/sql.h"
+#include "track/track.h"
+
+/* The columns of a task record, as a column definition list and by name. */
+#define FIELD_DEFINITIONS \
+	"title text, description text, status text, priority text, start_date date, start_time time," \
+	" due_date date, due_time time, time_zone text, duration_minutes int, percent_complete int," \
+	" completed_at timestamptz, recurrence_rule text, remind_at timestamptz, tags text[], url text," \
+	" parent_task_id uuid"
+
+/* Some of the changes, as parallel arrays of texts. */
+typedef struct Columns
+{
+	const TsMapping *m;
+	const TsDb *db;
+	const TsChange **change;	/* the chosen ones */
+	int			n;
+} Columns;
+
+typedef bool (*Chooser) (const TsChange *change);
+typedef const char *(*Getter) (const TsChange *change);
+
+static void
+choose(Columns *cols, const TsChange *changes, int n, Chooser chosen)
+{
+	cols->n = 0;
+	for (int i = 0; i < n; i++)
+		if (changes[i].task_id && chosen(&changes[i]))
+			cols->change[cols->n++] = &changes[i];
+}
+
+static TsArg
+texts(const Columns *cols, Getter get)
+{
+	const char **values = palloc(sizeof(char *) * (cols->n + 1));
+
+	for (int i = 0; i < cols->n; i++)
+		values[i] = get(cols->change[i]);
+	return ts_texts(values, cols->n);
+}
+
+static const char *
+json(const TsTask *task)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	ts_task_to_json(task, TS_ALL_FIELDS, &buf);
+	return buf.data;
+}
+
+static const char *get_task_id(const TsChange *c) { return c->task_id; }
+static const char *get_patch(const TsChange *c) { return json(&c->task_patch); }
+static const char *get_external_id(const TsChange *c) { return c->external_id; }
+static const char *get_etag(const TsChange *c) { return c->etag; }
+static const char *get_uid(const TsChange *c) { return c->uid; }
+static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
+static const char *get_payload(const TsChange *c) { return c->payload; }
+static const char *get_local_base(const TsChange *c) { return json(&c->local_base); }
+static const char *get_remote_base(const TsChange *c) { return json(&c->remote_base); }
+static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
+static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
+static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
+static const char *get_revives(const TsChange *c) { return c->uid ? "t" : "f"; }
+static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
+static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
+static const char *get_error_message(const TsChange *c) { return c->failure.message; }
+static const char *get_conflict_base(const TsChange *c) { return json(&c->conflict.base); }
+static const char *get_conflict_local(const TsChange *c) { return json(&c->conflict.local); }
+static const char *get_conflict_remote(const TsChange *c) { return json(&c->conflict.remote); }
+static const char *get_resolution(const TsChange *c) { return c->conflict.resolution; }
+
+static const char *
+get_conflict_fields(const TsChange *c)
+{
+	char	   *names[TS_NFIELDS];
+	int			n = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (c->conflict.fields & TS_FIELD_BIT(f))
+			names[n++] = (char *) ts_field_info[f].name;
+	return ts_tags_join(names, n);
+}
+
+static bool creates_task(const TsChange *c) { return c->task_action == TS_ACTION_CREATE; }
+static bool updates_task(const TsChange *c) { return c->task_action == TS_ACTION_UPDATE; }
+static bool deletes_task(const TsChange *c) { return c->task_action == TS_ACTION_DELETE; }
+static bool has_conflict(const TsChange *c) { return c->has_conflict; }
+static bool sets_link(const TsChange *c) { return c->link_action == TS_LINK_SET && !c->moved_to; }
+static bool moves_link(const TsChange *c) { return c->link_action == TS_LINK_SET && c->moved_to; }
+static bool unbinds(const TsChange *c) { return c->link_action == TS_LINK_UNBIND; }
+static bool deadens(const TsChange *c) { return c->link_action == TS_LINK_DEAD; }
+static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
+static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
+static bool clears_intent(const TsChange *c) { return c->clear_intent; }
+static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
+static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
+
+/*
+ * A task that comes back to life keeps what the service never knew of it: the
+ * journal holds the whole row as it was deleted.
+ */
+static void
+create_tasks(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task (id, user_id, project_id, title, description, status, priority,"
+		" start_date, start_time, due_date, due_time, time_zone, duration_minutes, percent_complete,"
+		" completed_at, recurrence_rule, remind_at, tags, url, parent_task_id, is_auto_scheduled,"
+		" source, provider_id, external_task_id, external_updated_at, last_synced_at, sync_status)"
+		" SELECT i.id, $2, $3, COALESCE(x.title, ''), x.description, COALESCE(x.status, 'TODO'),"
+		" COALESCE(x.priority, 'NONE'), x.start_date, x.start_time, x.due_date, x.due_time, x.time_zone,"
+		" x.duration_minutes, x.percent_complete, x.completed_at, x.recurrence_rule, x.remind_at,"
+		" COALESCE(x.tags, '{}'), x.url, x.parent_task_id,"
+		" COALESCE(x.is_auto_scheduled, $4), $5, $6, i.external_id, i.modified_at, pg_catalog.now(), 'SYNCED'"
+		" FROM pg_catalog.unnest($7::uuid[], $8::text[]::jsonb[], $9::text[],"
+		"  $10::text[]::timestamptz[], $11::boolean[]) AS i(id, fields, external_id, modified_at, revived)"
+		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
+		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
+		"   WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.task_id = i.id AND c.change_type = 'DELETE'"
+		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON i.revived"
+		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, '{}') || i.fields)"
+		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean)",
+		{UUIDOID, TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	const TsMapping *m = cols->m;
+
+	if (cols->n == 0)
+		return;
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(m->project_id),
+		   ts_bool(m->is_auto_scheduled), ts_text(cols->db->provider_type),
+		   ts_uuid(m->provider_id), texts(cols, get_task_id), texts(cols, get_patch),
+		   texts(cols, get_external_id), texts(cols, get_modified_at), texts(cols, get_revives));
+}
+
+/* What a sync overwrites or deletes here is kept, for undo_sync. */
+static void
+keep_in_trash(const Columns *cols, const char *action)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_trash (user_id, task_id, mapping_id, job_id, action, old_row)"
+		" SELECT t.user_id, t.id, $1, NULLIF($4, 0), $5, pg_catalog.to_jsonb(t)"
+		" FROM tasksync.task t WHERE t.user_id = $2 AND t.id = ANY ($3::uuid[])",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, INT8OID, TEXTOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   ts_long(cols->db->job_id), ts_text(action));
+}
+
+#define SET_FIELD(name) name " = CASE WHEN u.fields ? '" name "' THEN x." name " ELSE t." name " END"
+
+static void
+update_tasks(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task t SET"
+		" title = CASE WHEN u.fields ? 'title' THEN COALESCE(x.title, '') ELSE t.title END,"
+		" status = CASE WHEN u.fields ? 'status' THEN COALESCE(x.status, 'TODO') ELSE t.status END,"
+		" priority = CASE WHEN u.fields ? 'priority' THEN COALESCE(x.priority, 'NONE') ELSE t.priority END,"
+		" tags = CASE WHEN u.fields ? 'tags' THEN COALESCE(x.tags, '{}') ELSE t.tags END,"
+		SET_FIELD("description") "," SET_FIELD("start_date") "," SET_FIELD("start_time") ","
+		SET_FIELD("due_date") "," SET_FIELD("due_time") "," SET_FIELD("time_zone") ","
+		SET_FIELD("duration_minutes") "," SET_FIELD("percent_complete") ","
+		SET_FIELD("completed_at") "," SET_FIELD("recurrence_rule") "," SET_FIELD("remind_at") ","
+		SET_FIELD("url") "," SET_FIELD("parent_task_id")
+		" FROM pg_catalog.unnest($2::uuid[], $3::text[]::jsonb[]) AS u(id, fields)"
+		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(u.fields) AS x(" FIELD_DEFINITIONS ")"
+		" WHERE t.id = u.id AND t.user_id = $1",
+		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	if (cols->n == 0)
+		return;
+	keep_in_trash(cols, "UPDATE");
+	ts_run(&stmt, ts_text(cols->m->user_id), texts(cols, get_task_id), texts(cols, get_patch));
+}
+
+static void
+delete_tasks(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"DELETE FROM tasksync.task t WHERE t.user_id = $1 AND t.id = ANY ($2::uuid[])",
+		{TEXTOID, TEXTARRAYOID}
+	};
+
+	if (cols->n == 0)
+		return;
+	keep_in_trash(cols, "DELETE");
+	ts_run(&stmt, ts_text(cols->m->user_id), texts(cols, get_task_id));
+}
+
+/*
+ * Links
+ */
+
+static void
+set_links(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, external_task_id, etag,"
+		" external_uid, external_parent, payload, local_base, remote_base, write_seq,"
+		" external_updated_at, sync_status, last_synced_at)"
+		" SELECT $2, i.task_id, $1, i.external_id, i.etag, i.uid, i.parent, i.payload,"
+		"  i.local_base, i.remote_base, i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
+		" FROM pg_catalog.unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
+		"  $8::text[], $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::int8[],"
+		"  $12::text[]::timestamptz[])"
+		"  AS i(task_id, external_id, etag, uid, parent, payload, local_base, remote_base,"
+		"   write_seq, modified_at)"
+		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
+		" external_task_id = EXCLUDED.external_task_id, etag = EXCLUDED.etag,"
+		" prev_etags = CASE WHEN l.etag IS DISTINCT FROM EXCLUDED.etag AND l.etag IS NOT NULL"
+		"  THEN (l.etag || l.prev_etags)[1:4] ELSE l.prev_etags END,"
+		" external_uid = COALESCE(EXCLUDED.external_uid, l.external_uid),"
+		" external_parent = EXCLUDED.external_parent,"
+		" payload = COALESCE(EXCLUDED.payload, l.payload),"
+		" local_base = EXCLUDED.local_base, remote_base = EXCLUDED.remote_base,"
+		" write_seq = GREATEST(EXCLUDED.write_seq, l.write_seq),"
+		" external_updated_at = COALESCE(EXCLUDED.external_updated_at, l.external_updated_at),"
+		" state = 'LIVE', sync_status = 'SYNCED', last_synced_at = EXCLUDED.last_synced_at,"
+		" fail_count = 0, retry_at = NULL, error_code = NULL, error_message = NULL",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	if (cols->n == 0)
+		return;
+	ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+		   texts(cols, get_external_id), texts(cols, get_etag), texts(cols, get_uid),
+		   texts(cols, get_parent_uid), texts(cols, get_payload), texts(cols, get_local_base),
+		   texts(cols, get_remote_base), texts(cols, get_write_seq), texts(cols, get_modified_at));
+}
+
+static void
+move_links(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_link l SET mapping_id = i.moved_to, external_task_id = i.external_id,"
+		" etag = i.etag, write_seq = i.write_seq, last_synced_at = pg_catalog.now()"
+		" FROM pg_catalog.unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]::int8[])"
+		"  AS i(task_id, moved_to, external_id, etag, write_seq)"
+		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = i.task_id",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	if (cols->n == 0)
+		return;
+	ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+		   texts(cols, get_moved_to), texts(cols, get_external_id), texts(cols, get_etag),
+		   texts(cols, get_write_seq));
+}
+
+/* One statement over (mapping, user, task ids). */
+static void
+run_by_task(const Columns *cols, TsStatement *stmt)
+{
+	if (cols->n > 0)
+		ts_run(stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id));
+}
+
+static void
+fail_links(const Columns *cols)
+{
+	/*
+	 * 30 s, doubled at every failure up to six hours; after the eighth once a
+	 * day.
+	 */
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, sync_status, fail_count,"
+		" retry_at, error_code, error_message)"
+		" SELECT $2, i.task_id, $1, 'ERROR', 1, pg_catalog.now() + interval '30 s', i.code, i.message"
+		" FROM pg_catalog.unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
+		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
+		" sync_status = 'ERROR', fail_count = l.fail_count + 1,"
+		" retry_at = pg_catalog.now() + CASE WHEN l.fail_count >= 8 THEN interval '1 day'"
+		"  ELSE LEAST(interval '6 h', interval '30 s' * pg_catalog.power(2, l.fail_count)) END,"
+		" error_code = EXCLUDED.error_code, error_message = EXCLUDED.error_message",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_error_code), texts(cols, get_error_message));
+}
+
+/*
+ * A child may come before its parent: whoever waited for one of these tasks,
+ * or is one of them and waits, gets its parent now.
+ */
+static void
+resolve_parents(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"WITH pair AS MATERIALIZED ("
+		" SELECT c.task_id, p.task_id AS parent_id"
+		" FROM tasksync.task_link c"
+		" JOIN tasksync.task_link p ON p.mapping_id = c.mapping_id AND p.user_id = c.user_id"
+		"  AND p.external_uid = c.external_parent AND p.task_id <> c.task_id"
+		" JOIN tasksync.task pt ON pt.id = p.task_id AND pt.user_id = p.user_id"
+		" JOIN tasksync.task t ON t.id = c.task_id AND t.user_id = c.user_id"
+		" WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.external_parent IS NOT NULL"
+		"  AND (c.task_id = ANY ($3::uuid[]) OR c.external_parent = ANY ($4::text[]))"
+		"  AND t.parent_task_id IS NULL AND c.local_base -> 'parent_task_id' = 'null'"
+		"), adopted AS ("
+		" UPDATE tasksync.task t SET parent_task_id = pair.parent_id FROM pair"
+		" WHERE t.id = pair.task_id AND t.user_id = $2)"
+		" UPDATE tasksync.task_link l"
+		" SET local_base = l.local_base || pg_catalog.jsonb_build_object('parent_task_id', pair.parent_id)"
+		" FROM pair WHERE l.task_id = pair.task_id AND l.mapping_id = $1 AND l.user_id = $2",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	static TsStatement any = {
+		"SELECT 1 FROM tasksync.task_link l WHERE l.mapping_id = $1"
+		" AND l.external_parent IS NOT NULL LIMIT 1",
+		{UUIDOID}
+	};
+
+	if (cols->n > 0 && ts_run(&any, ts_uuid(cols->m->id)) > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_uid));
+}
+
+/* What the tasks' own columns say of their home link. */
+static void
+show_status(const TsMapping *m, const TsChange *changes, int n)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task t SET"
+		" provider_id = s.provider_id, external_task_id = s.external_task_id,"
+		" external_updated_at = COALESCE(s.external_updated_at, t.external_updated_at),"
+		" last_synced_at = s.last_synced_at, sync_status = s.sync_status"
+		" FROM (SELECT x.id, x.provider_id, l.external_task_id, l.external_updated_at,"
+		"   l.last_synced_at,"
+		"   CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict k WHERE k.task_id = l.task_id"
+		"     AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL) THEN 'CONFLICT'"
+		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x.task) <> l.local_base THEN 'PENDING'"
+		"    ELSE l.sync_status END AS sync_status"
+		"  FROM (SELECT t2.id, t2 AS task, m.provider_id FROM tasksync.task t2"
+		"    JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
+		"    WHERE t2.user_id = $2 AND t2.id = ANY ($3::uuid[])"
+		"     AND (t2.provider_id = m.provider_id OR (t2.provider_id IS NULL AND NOT m.mirror))) x"
+		"  JOIN tasksync.task_link l ON l.task_id = x.id AND l.user_id = $2"
+		"  JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = $2"
+		"   AND lm.provider_id = x.provider_id) s"
+		" WHERE t.id = s.id AND t.user_id = $2 AND (t.provider_id, t.external_task_id, t.sync_status,"
+		"  t.last_synced_at) IS DISTINCT FROM (s.provider_id, s.external_task_id, s.sync_status,"
+		"  s.last_synced_at)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	static TsStatement disconnected = {
+		"UPDATE tasksync.task t SET provider_id = NULL, external_task_id = NULL, sync_status = NULL"
+		" FROM tasksync.task_list_mapping m"
+		" WHERE m.id = $1 AND m.user_id = $2 AND t.user_id = $2 AND t.id = ANY ($3::uuid[])"
+		"  AND t.provider_id = m.provider_id AND NOT EXISTS (SELECT FROM tasksync.task_link l"
+		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
+		"   WHERE l.task_id = t.id AND l.user_id = $2 AND lm.provider_id = m.provider_id)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	const char **shown = palloc(sizeof(char *) * (n + 1));
+	const char **gone = palloc(sizeof(char *) * (n + 1));
+	int			nshown = 0,
+				ngone = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const TsChange *c = &changes[i];
+
+		if (c->task_id == NULL || c->task_action == TS_ACTION_DELETE)
+			continue;
+		if (c->link_action == TS_LINK_DROP)
+			gone[ngone++] = c->task_id;
+		else if (c->link_action != TS_LINK_KEEP || ts_failed(&c->failure))
+			shown[nshown++] = c->task_id;
+	}
+	if (nshown > 0)
+		ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(shown, nshown));
+	if (ngone > 0)
+		ts_run(&disconnected, ts_uuid(m->id), ts_text(m->user_id), ts_texts(gone, ngone));
+}
+
+/*
+ * Conflicts: a decided one is a record; an open one is one row per task and
+ * mapping, kept up to date until a person decides.
+ */
+static void
+note_conflicts(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"WITH new AS MATERIALIZED ("
+		" SELECT i.task_id, i.base, i.local, i.remote, i.resolution,"
+		"  ARRAY(SELECT pg_catalog.jsonb_array_elements_text(i.fields)) AS fields"
+		" FROM pg_catalog.unnest($3::uuid[], $4::text[]::jsonb[], $5::text[]::jsonb[],"
+		"  $6::text[]::jsonb[], $7::text[]::jsonb[], $8::text[])"
+		"  AS i(task_id, fields, base, local, remote, resolution)"
+		"), again AS ("
+		" UPDATE tasksync.task_conflict k SET base = k.base || n.base, local = k.local || n.local,"
+		"  remote = k.remote || n.remote,"
+		"  fields = ARRAY(SELECT DISTINCT f FROM pg_catalog.unnest(k.fields || n.fields) f ORDER BY f)"
+		" FROM new n WHERE n.resolution IS NULL AND k.task_id = n.task_id AND k.mapping_id = $1"
+		"  AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL"
+		" RETURNING k.task_id"
+		"), made AS ("
+		" INSERT INTO tasksync.task_conflict (user_id, task_id, mapping_id, base, local, remote, fields,"
+		"  resolution, resolved_at)"
+		" SELECT $2, n.task_id, $1, n.base, n.local, n.remote, n.fields, n.resolution,"
+		"  CASE WHEN n.resolution IS NOT NULL THEN pg_catalog.now() END"
+		" FROM new n WHERE n.resolution IS NOT NULL OR n.task_id NOT IN (SELECT a.task_id FROM again a)"
+		" RETURNING resolution)"
+		" SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'conflict',"
+		"  'user_id', $2, 'job_id', NULLIF($9, 0), 'mapping_id', $1, 'status', 'OPEN')::text)"
+		" WHERE EXISTS (SELECT FROM made WHERE resolution IS NULL)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, INT8OID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_conflict_fields), texts(cols, get_conflict_base),
+			   texts(cols, get_conflict_local), texts(cols, get_conflict_remote),
+			   texts(cols, get_resolution), ts_long(cols->db->job_id));
+}
+
+static void
+bury(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.dead_remote (mapping_id, user_id, external_task_id)"
+		" SELECT $1, $2, i.id FROM pg_catalog.unnest($3::text[]) AS i(id)"
+		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET died_at = pg_catalog.now()",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_dead_id));
+}
+
+static void
+clear_inbox(const Columns *cols)
+{
+	const char **ids = palloc(sizeof(char *) * (cols->n + 1));
+
+	for (int i = 0; i < cols->n; i++)
+		ids[i] = cols->change[i]->clear_inbox;
+	if (cols->n > 0)
+		ts_store_inbox_drop((void *) cols->db, cols->m, ids, cols->n);
+}
+
+static TsStatement unbind_links = {
+	"UPDATE tasksync.task_link l SET external_task_id = NULL, etag = NULL, payload = NULL,"
+	" prev_etags = '{}', local_base = '{}', remote_base = '{}', sync_status = 'PENDING'"
+	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
+static TsStatement deaden_links = {
+	"UPDATE tasksync.task_link l SET state = 'DEAD', external_task_id = NULL, etag = NULL,"
+	" payload = NULL, prev_etags = '{}'"
+	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
+static TsStatement drop_links = {
+	"DELETE FROM tasksync.task_link l"
+	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
+static TsStatement clear_intents = {
+	"DELETE FROM tasksync.task_intent w"
+	" WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.task_id = ANY ($3::uuid[])",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
+
+void
+ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
+{
+	Columns		cols = {m, db, palloc(sizeof(TsChange *) * (n + 1)), 0};
+
+#define APPLY(chooser, statement) (choose(&cols, changes, n, chooser), statement)
+	ts_apply_mapping = m->id;
+	APPLY(creates_task, create_tasks(&cols));
+	APPLY(updates_task, update_tasks(&cols));
+	APPLY(moves_link, move_links(&cols));
+	APPLY(sets_link, set_links(&cols));
+	APPLY(sets_link, resolve_parents(&cols));
+	APPLY(unbinds, run_by_task(&cols, &unbind_links));
+	APPLY(deadens, run_by_task(&cols, &deaden_links));
+	APPLY(drops, run_by_task(&cols, &drop_links));
+	APPLY(failed, fail_links(&cols));
+	APPLY(has_conflict, note_conflicts(&cols));
+	APPLY(deletes_task, delete_tasks(&cols));
+	APPLY(buries, bury(&cols));
+	APPLY(clears_intent, run_by_task(&cols, &clear_intents));
+	APPLY(clears_inbox, clear_inbox(&cols));
+	show_status(m, changes, n);
+	ts_apply_mapping = NULL;
+#undef APPLY
+}

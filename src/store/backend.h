@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ *
+ * backend.h
+ *	  The engine's database inside a server process.
+ *
+ * A worker gives each cycle a TsDb; every transact() is a transaction of its
+ * own.  A user's reading call (task_lists, preview …) runs within the user's
+ * transaction instead: in_transaction.
+ *
+ * Files of this room: backend.c transactions; mapping.c what is to be synced
+ * and how it ended; rows.c links with their tasks; apply.c writing what was
+ * planned; inbox.c observations that wait; outbox.c candidates and intents;
+ * sql.c statements.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKSYNC_STORE_BACKEND_H
+#define TASKSYNC_STORE_BACKEND_H
+
+#include "store/store.h"
+
+typedef struct TsDb
+{
+	char	   *user_id;
+	char	   *provider_id;
+	char	   *provider_type;
+	int64		job_id;			/* 0: none */
+	bool		in_transaction;
+	TsFieldMask uncarried;		/* columns that the provider has no word for */
+	char	   *snapshot;		/* of the candidates of the present push */
+} TsDb;
+
+/* One provider with what a cycle needs to know of it. */
+typedef struct TsProviderRow
+{
+	char	   *id;
+	char	   *user_id;
+	char	   *type;
+	char	   *name;
+	char	   *account_id;
+	char	   *account_status;
+	char	   *settings;		/* the provider's over the account's, JSON */
+	char	   *url;			/* settings' url or base_url */
+	bool		enabled;
+} TsProviderRow;
+
+/*
+ * To be called in a transaction with SPI connected, as the owner.
+ *
+ * ts_load_provider: NULL when there is none of that id and user.
+ * ts_load_mappings: those that take part in a sync (enabled, not held or
+ *		disconnected); mapping_id NULL: all of the provider, else that one, or
+ *		with "others" all but that one.
+ */
+extern TsProviderRow *ts_load_provider(const char *provider_id, const char *user_id);
+extern TsMapping *ts_load_mappings(const char *provider_id, const char *user_id,
+								   const char *mapping_id, bool others, int *n);
+
+/*
+ * Run body in a transaction of its own, as the extension's owner, with SPI
+ * connected; an ERROR rolls back and comes back by value.
+ */
+extern bool ts_in_transaction(void (*body) (void *arg), void *arg, TsError *err);
+
+/* An ERROR just caught, by value in CurrentMemoryContext; empties the error stack. */
+extern void ts_error_from_catch(TsError *err);
+
+/* rows.c */
+extern TsKnown *ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n);
+extern char **ts_store_external_ids(void *db, const TsMapping *m, int *n);
+extern TsLinkRow *ts_store_links(void *db, const TsMapping *m, const char **external_ids,
+								 const char **uids, int n, bool *sibling, bool *dead);
+extern TsLinkRow *ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int n);
+extern char **ts_store_parents(void *db, const TsMapping *m, const char **uids, int n);
+extern TsLinkRow *ts_store_unlinked(void *db, const TsMapping *m, int *n);
+extern TsLinkRow *ts_store_candidates(void *db, const TsMapping *m, const char *after,
+									  int limit, int *n);
+
+/* inbox.c */
+extern void ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n);
+extern TsInboxRow *ts_store_inbox(void *db, const TsMapping *m, int *n);
+extern void ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int n);
+extern int	ts_store_relink_moves(void *db, const TsMapping *m);
+
+/* outbox.c */
+extern void ts_store_intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n);
+extern TsIntent *ts_store_intents(void *db, const TsMapping *m, int *n);
+extern void ts_store_push_end(void *db, const TsMapping *m);
+
+/* apply.c */
+extern void ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n);
+
+/* mapping.c */
+extern void ts_store_pull_end(void *db, const TsMapping *m, const TsPullEnd *end);
+extern void ts_store_list_made(void *db, const TsMapping *m, const TsList *list);
+extern void ts_store_list_agreed(void *db, const TsMapping *m, const char *name,
+								 const char *color, bool set_project);
+extern void ts_store_hold(void *db, const TsMapping *m, const char *why);
+extern bool ts_store_list_missing(void *db, const TsMapping *m);
+extern void ts_store_mapping_end(void *db, const TsMapping *m, const TsError *err);
+
+#endif							/* TASKSYNC_STORE_BACKEND_H */

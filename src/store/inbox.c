@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * inbox.c
+ *	  Observations that wait: tombstones for the barrier, possible moves for
+ *	  the sibling list, poison for another try, and what is no task at all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "store/backend.h"
+#include "store/sql.h"
+#include "track/track.h"
+
+void
+ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_inbox AS o (mapping_id, user_id, external_task_id, payload, etag,"
+		" gone, fetch_seq, wait_for, fail_count, retry_at, error_code, error_message)"
+		" SELECT $1, $2, i.id, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
+		"  CASE WHEN i.code IS NULL THEN 0 ELSE 1 END,"
+		"  CASE WHEN i.code IS NOT NULL THEN pg_catalog.now() + interval '30 s' END, i.code, i.message"
+		" FROM pg_catalog.unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[]::int8[],"
+		"  $8::text[], $9::text[], $10::text[])"
+		"  AS i(id, payload, etag, gone, seq, wait_for, code, message)"
+		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET"
+		" payload = EXCLUDED.payload, etag = EXCLUDED.etag, gone = EXCLUDED.gone,"
+		" fetch_seq = EXCLUDED.fetch_seq, wait_for = EXCLUDED.wait_for,"
+		" error_code = EXCLUDED.error_code, error_message = EXCLUDED.error_message,"
+		" fail_count = CASE WHEN EXCLUDED.error_code IS NULL THEN 0 ELSE o.fail_count + 1 END,"
+		" retry_at = CASE WHEN EXCLUDED.error_code IS NULL THEN NULL"
+		"  WHEN o.fail_count >= 8 THEN pg_catalog.now() + interval '1 day'"
+		"  ELSE pg_catalog.now() + LEAST(interval '6 h',"
+		"   interval '30 s' * pg_catalog.power(2, o.fail_count)) END",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	const char **v = palloc0(sizeof(char *) * n * 7);
+	bool	   *gone = palloc(sizeof(bool) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		const TsInboxRow *r = &rows[i];
+
+		gone[i] = r->gone;
+		v[i] = r->external_id;
+		v[n + i] = r->payload;
+		v[2 * n + i] = r->etag;
+		v[3 * n + i] = psprintf(INT64_FORMAT, r->fetch_seq);
+		v[4 * n + i] = r->wait_for;
+		v[5 * n + i] = ts_failed(&r->error) ? r->error.sqlstate : NULL;
+		v[6 * n + i] = ts_failed(&r->error) ? r->error.message : NULL;
+	}
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(v, n), ts_texts(v + n, n),
+		   ts_texts(v + 2 * n, n), ts_bools(gone, n), ts_texts(v + 3 * n, n),
+		   ts_texts(v + 4 * n, n), ts_texts(v + 5 * n, n), ts_texts(v + 6 * n, n));
+}
+
+/*
+ * A possible move whose task has been put into this mapping's project here is
+ * our own move, not yet finished: it waits until the old object is gone.
+ */
+TsInboxRow *
+ts_store_inbox(void *db, const TsMapping *m, int *n)
+{
+	static TsStatement stmt = {
+		"SELECT i.external_task_id, i.payload, i.etag, i.gone, i.fetch_seq, i.wait_for"
+		" FROM tasksync.task_inbox i"
+		" JOIN tasksync.task_list_mapping m ON m.id = i.mapping_id AND m.user_id = i.user_id"
+		" WHERE i.mapping_id = $1 AND i.user_id = $2"
+		"  AND (i.gone OR i.wait_for LIKE 'MOVE %' OR i.retry_at <= pg_catalog.now())"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
+		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
+		"   JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
+		"   WHERE i.wait_for = 'MOVE ' || l.external_uid AND l.user_id = $2 AND lm.id <> $1"
+		"    AND lm.provider_id = m.provider_id AND t.project_id = m.project_id)"
+		" ORDER BY i.created_at, i.external_task_id",
+		{UUIDOID, TEXTOID}
+	};
+	TsInboxRow *rows;
+
+	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
+	rows = palloc0(sizeof(TsInboxRow) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+	{
+		rows[i].external_id = ts_col_text(i, 1, NULL);
+		rows[i].payload = ts_col_text(i, 2, &rows[i].payload_len);
+		rows[i].etag = ts_col_text(i, 3, NULL);
+		rows[i].gone = ts_col_bool(i, 4);
+		rows[i].fetch_seq = ts_col_long(i, 5);
+		rows[i].wait_for = ts_col_text(i, 6, NULL);
+	}
+	return rows;
+}
+
+void
+ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int n)
+{
+	static TsStatement stmt = {
+		"DELETE FROM tasksync.task_inbox i WHERE i.mapping_id = $1 AND i.user_id = $2"
+		" AND i.external_task_id = ANY ($3)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n));
+}
+
+/*
+ * The object of a link is proved gone in its list and an object of the same
+ * uid waits in another list of the provider: it went there.  The new object is
+ * looked at again at the next pull, since it may have been edited as well.
+ */
+int
+ts_store_relink_moves(void *db, const TsMapping *m)
+{
+	static TsStatement stmt = {
+		"WITH move AS MATERIALIZED ("
+		" SELECT DISTINCT ON (l.id) l.id AS link_id, l.task_id, l.mapping_id AS old_mapping,"
+		"  l.external_task_id AS old_id, w.mapping_id AS new_mapping, w.external_task_id AS new_id,"
+		"  nm.project_id"
+		" FROM tasksync.task_link l"
+		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
+		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
+		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox w ON w.wait_for = 'MOVE ' || l.external_uid AND w.user_id = l.user_id"
+		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
+		"  AND nm.provider_id = lm.provider_id AND nm.id <> lm.id"
+		" WHERE lm.provider_id = $1 AND l.user_id = $2"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
+		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id)"
+		" ORDER BY l.id, w.created_at"
+		"), linked AS ("
+		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"
+		"  external_task_id = move.new_id, etag = NULL, prev_etags = '{}'"
+		" FROM move WHERE l.id = move.link_id AND l.user_id = $2"
+		"), buried AS ("
+		" DELETE FROM tasksync.task_inbox g USING move"
+		" WHERE g.mapping_id = move.old_mapping AND g.user_id = $2"
+		"  AND g.external_task_id = move.old_id"
+		"), awake AS ("
+		" UPDATE tasksync.task_inbox w SET wait_for = NULL, retry_at = pg_catalog.now()"
+		" FROM move WHERE w.mapping_id = move.new_mapping AND w.user_id = $2"
+		"  AND w.external_task_id = move.new_id)"
+		" UPDATE tasksync.task t SET project_id = move.project_id, external_task_id = move.new_id"
+		" FROM move WHERE t.id = move.task_id AND t.user_id = $2",
+		{UUIDOID, TEXTOID}
+	};
+	int			moved;
+
+	ts_apply_mapping = m->id;
+	moved = ts_run(&stmt, ts_uuid(m->provider_id), ts_text(m->user_id));
+	ts_apply_mapping = NULL;
+	return moved;
+}

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox.c
+ *	  Writes under way, and the journal once it is worked off.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "store/backend.h"
+#include "store/sql.h"
+
+static const char *const kind_names[] = {
+	[TS_PUSH_CREATE] = "CREATE",
+	[TS_PUSH_UPDATE] = "UPDATE",
+	[TS_PUSH_DELETE] = "DELETE",
+	[TS_PUSH_MOVE] = "MOVE"
+};
+
+static const char *
+snap_json(const TsTask *snap)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	ts_task_to_json(snap, snap->known, &buf);
+	return buf.data;
+}
+
+/* patch: where a move goes; snap: the values that a write sends */
+void
+ts_store_intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_intent (mapping_id, user_id, task_id, kind, external_task_id, etag,"
+		" snap, payload, patch, sent_at)"
+		" SELECT $1, $2, i.task_id, i.kind, i.external_id, i.etag, i.snap, i.payload,"
+		"  CASE WHEN i.target IS NOT NULL THEN"
+		"   pg_catalog.jsonb_build_object('list', i.target, 'mapping', i.target_mapping) END,"
+		"  pg_catalog.now()"
+		" FROM pg_catalog.unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[]::jsonb[],"
+		"  $8::text[], $9::text[], $10::text[])"
+		"  AS i(task_id, kind, external_id, etag, snap, payload, target, target_mapping)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	const char **v = palloc0(sizeof(char *) * n * 8);
+
+	for (int i = 0; i < n; i++)
+	{
+		const TsIntent *t = &intents[i];
+
+		v[i] = t->task_id;
+		v[n + i] = kind_names[t->kind];
+		v[2 * n + i] = t->external_id;
+		v[3 * n + i] = t->etag;
+		v[4 * n + i] = snap_json(&t->snap);
+		v[5 * n + i] = t->payload;
+		v[6 * n + i] = t->target_list;
+		v[7 * n + i] = t->target_mapping_id;
+	}
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(v, n), ts_texts(v + n, n),
+		   ts_texts(v + 2 * n, n), ts_texts(v + 3 * n, n), ts_texts(v + 4 * n, n),
+		   ts_texts(v + 5 * n, n), ts_texts(v + 6 * n, n), ts_texts(v + 7 * n, n));
+}
+
+TsIntent *
+ts_store_intents(void *db, const TsMapping *m, int *n)
+{
+	static TsStatement stmt = {
+		"SELECT w.task_id::text, w.kind, w.external_task_id, w.etag, w.snap::text, w.payload,"
+		" w.patch ->> 'list', w.patch ->> 'mapping'"
+		" FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2 ORDER BY w.task_id",
+		{UUIDOID, TEXTOID}
+	};
+	TsIntent   *intents;
+
+	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
+	intents = palloc0(sizeof(TsIntent) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+	{
+		TsIntent   *t = &intents[i];
+		char	   *kind = ts_col_text(i, 2, NULL);
+		char	   *snap = ts_col_text(i, 5, NULL);
+		TsError		err = {0};
+
+		t->task_id = ts_col_text(i, 1, NULL);
+		for (int k = 0; k < lengthof(kind_names); k++)
+			if (strcmp(kind, kind_names[k]) == 0)
+				t->kind = k;
+		t->external_id = ts_col_text(i, 3, NULL);
+		t->etag = ts_col_text(i, 4, NULL);
+		if (snap && !ts_task_from_json(snap, strlen(snap), &t->snap, &err))
+			elog(ERROR, "could not read an intent: %s", err.message);
+		t->payload = ts_col_text(i, 6, &t->payload_len);
+		t->target_list = ts_col_text(i, 7, NULL);
+		t->target_mapping_id = ts_col_text(i, 8, NULL);
+	}
+	return intents;
+}
+
+/*
+ * Journal rows that the candidates' snapshot saw, of tasks that agree with
+ * their link (or have neither task nor link any more), are done.  And once
+ * everybody who might have written without knowing of the mapping is gone, a
+ * comparison that went through needs no repeating until tomorrow.
+ */
+void
+ts_store_push_end(void *db, const TsMapping *m)
+{
+	static TsStatement done = {
+		"UPDATE tasksync.task_change c SET synced_at = pg_catalog.clock_timestamp()"
+		" WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
+		"  AND pg_catalog.pg_visible_in_snapshot(c.xid, $3::pg_snapshot)"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1"
+		"   AND w.user_id = $2 AND w.task_id = c.task_id)"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task t"
+		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
+		"   LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2"
+		"    AND l.task_id = t.id AND l.state = 'LIVE'"
+		"   WHERE t.id = c.task_id AND t.user_id = $2 AND t.project_id = m.project_id"
+		"    AND (l.id IS NULL OR l.retry_at IS NOT NULL"
+		"     OR tasksync.task_fields(t) - $4::text[] IS DISTINCT FROM l.local_base))"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
+		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
+		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
+		"   WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = c.task_id AND l.state = 'LIVE'"
+		"    AND t.project_id IS DISTINCT FROM m.project_id)",
+		{UUIDOID, TEXTOID, TEXTOID, TEXTARRAYOID}
+	};
+	static TsStatement compared = {
+		"UPDATE tasksync.mapping_state s SET compared_at = pg_catalog.now()"
+		" WHERE s.mapping_id = $1 AND s.user_id = $2"
+		"  AND s.enabled_xid < pg_catalog.pg_snapshot_xmin($3::pg_snapshot)",
+		{UUIDOID, TEXTOID, TEXTOID}
+	};
+	TsDb	   *d = db;
+	const char *uncarried[TS_NFIELDS];
+	int			n = 0;
+
+	if (d->snapshot == NULL)
+		return;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (d->uncarried & TS_FIELD_BIT(f))
+			uncarried[n++] = ts_field_info[f].name;
+	ts_run(&done, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot),
+		   ts_texts(uncarried, n));
+	if (m->compare_due)
+		ts_run(&compared, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot));
+}

@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *	  Links with the tasks they link, by every way the engine asks for them.
+ *
+ * All of these give the same columns, read by read_row().  Rows that are about
+ * to be planned over are locked first, tasks before links, by a statement of
+ * their own: the one that reads then sees what the locks protect.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "store/backend.h"
+#include "store/sql.h"
+
+/*
+ * Columns over t (task) and l (task_link of the mapping $1 of user $2), either
+ * of which may be missing.
+ */
+#define ROW_COLUMNS \
+	" COALESCE(l.task_id, t.id)::text, l.id IS NOT NULL, COALESCE(l.state = 'DEAD', false)," \
+	" l.external_task_id, l.etag, l.external_uid, l.payload, l.write_seq, l.prev_etags," \
+	" l.local_base::text, l.remote_base::text, l.fail_count," \
+	" CASE WHEN t.id IS NOT NULL THEN tasksync.task_fields(t)::text END," \
+	" t.project_id = m.project_id," \
+	" CASE WHEN t.parent_task_id IS NOT NULL THEN" \
+	"  (SELECT pl.external_uid FROM tasksync.task_link pl" \
+	"   WHERE pl.task_id = t.parent_task_id AND pl.mapping_id = $1 AND pl.user_id = $2" \
+	"     AND pl.state = 'LIVE') END," \
+	" CASE WHEN t.parent_task_id IS NOT NULL THEN" \
+	"  EXISTS (SELECT FROM tasksync.task p WHERE p.id = t.parent_task_id AND p.user_id = $2" \
+	"    AND p.project_id = m.project_id) END," \
+	" CASE WHEN l.id IS NOT NULL THEN" \
+	"  (SELECT pg_catalog.array_agg(DISTINCT f) FROM tasksync.task_conflict k," \
+	"   LATERAL pg_catalog.unnest(k.fields) f" \
+	"   WHERE k.task_id = l.task_id AND k.mapping_id = $1 AND k.user_id = $2" \
+	"     AND k.resolution IS NULL AND k.resolved_at IS NULL) END," \
+	" CASE WHEN l.id IS NOT NULL THEN" \
+	"  (SELECT pg_catalog.array_agg(x.field || '=' || x.at::text) FROM" \
+	"   (SELECT f.field, pg_catalog.max(c.created_at) AS at FROM tasksync.task_change c," \
+	"     LATERAL pg_catalog.jsonb_object_keys(c.change_data) AS f(field)" \
+	"     WHERE c.task_id = l.task_id AND c.mapping_id = $1 AND c.user_id = $2" \
+	"       AND c.synced_at IS NULL GROUP BY f.field) x) END," \
+	" o.mapping_id::text, o.list_id, o.linked, o.mapped"
+
+/* Where the task's project has a list, when that is not this mapping's. */
+#define ROW_ELSEWHERE \
+	" LEFT JOIN LATERAL (" \
+	"  SELECT pg_catalog.min(om.id::text) FILTER (WHERE om.provider_id = m.provider_id) AS mapping_id," \
+	"   pg_catalog.min(om.external_list_id) FILTER (WHERE om.provider_id = m.provider_id) AS list_id," \
+	"   pg_catalog.bool_or(ol.external_task_id IS NOT NULL) AS linked," \
+	"   pg_catalog.bool_or(om.sync_direction <> 'FROM_PROVIDER') AS mapped" \
+	"  FROM tasksync.task_list_mapping om" \
+	"  LEFT JOIN tasksync.task_link ol ON ol.mapping_id = om.id AND ol.user_id = om.user_id" \
+	"   AND ol.task_id = t.id" \
+	"  WHERE om.project_id = t.project_id AND om.user_id = $2 AND om.sync_enabled" \
+	"    AND om.external_list_id IS NOT NULL" \
+	"    AND om.sync_direction <> 'FROM_PROVIDER'" \
+	"    AND t.project_id <> m.project_id) o ON true"
+
+#define ROW_MAPPING \
+	"JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2 "
+
+static void
+read_task(TsTask *task, const char *json)
+{
+	TsError		err = {0};
+
+	memset(task, 0, sizeof(*task));
+	if (json && !ts_task_from_json(json, strlen(json), task, &err))
+		elog(ERROR, "could not read a task record: %s", err.message);
+}
+
+/* "field=timestamp" texts */
+static void
+read_times(char **times, int row, int col)
+{
+	int			n;
+	char	  **pairs = ts_col_texts(row, col, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		size_t		len = strcspn(pairs[i], "=");
+		int			f = ts_field_by_name(pairs[i], len);
+
+		if (f >= 0)
+			times[f] = pairs[i] + len + 1;
+	}
+}
+
+static TsFieldMask
+read_fields(int row, int col)
+{
+	TsFieldMask mask = 0;
+	int			n;
+	char	  **names = ts_col_texts(row, col, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		int			f = ts_field_by_name(names[i], strlen(names[i]));
+
+		if (f >= 0)
+			mask |= TS_FIELD_BIT(f);
+	}
+	return mask;
+}
+
+static void
+read_row(const TsMapping *m, int i, TsLinkRow *row)
+{
+	char	   *task;
+
+	memset(row, 0, sizeof(*row));
+	row->mapping_id = m->id;
+	row->task_id = ts_col(i, 1);
+	row->linked = ts_col_bool(i, 2);
+	row->dead = ts_col_bool(i, 3);
+	row->external_id = ts_col_text(i, 4, NULL);
+	row->etag = ts_col_text(i, 5, NULL);
+	row->uid = ts_col_text(i, 6, NULL);
+	row->payload = ts_col_text(i, 7, &row->payload_len);
+	row->write_seq = ts_col_long(i, 8);
+	row->prev_etags = ts_col_texts(i, 9, &row->nprev_etags);
+	read_task(&row->local_base, ts_col(i, 10));
+	read_task(&row->remote_base, ts_col(i, 11));
+	row->fail_count = ts_col_int(i, 12);
+	task = ts_col_text(i, 13, NULL);
+	row->has_local = task != NULL;
+	read_task(&row->local, task);
+	row->in_project = ts_col_bool(i, 14);
+	row->parent_uid = ts_col_text(i, 15, NULL);
+	row->parent_waits = ts_col_bool(i, 16) && row->parent_uid == NULL;
+	row->frozen = read_fields(i, 17);
+	read_times(row->local_times, i, 18);
+	row->target_mapping_id = ts_col_text(i, 19, NULL);
+	row->target_list_id = ts_col_text(i, 20, NULL);
+	row->elsewhere = ts_col_bool(i, 21);
+	row->project_mapped = ts_col_bool(i, 22);
+}
+
+static TsLinkRow *
+read_rows(const TsMapping *m, int n)
+{
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		read_row(m, i, &rows[i]);
+	return rows;
+}
+
+TsKnown *
+ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
+{
+	static TsStatement stmt = {
+		"SELECT l.id IS NOT NULL, i.mapping_id IS NOT NULL, COALESCE(i.etag, l.etag),"
+		" EXISTS (SELECT FROM tasksync.task_intent w"
+		"  WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.external_task_id = k.id)"
+		" FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS k(id, n)"
+		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2"
+		"  AND l.external_task_id = k.id"
+		" LEFT JOIN tasksync.task_inbox i ON i.mapping_id = $1 AND i.user_id = $2"
+		"  AND i.external_task_id = k.id AND NOT i.gone"
+		" ORDER BY k.n",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	TsKnown    *known = palloc0(sizeof(TsKnown) * n);
+
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n));
+	for (int i = 0; i < n; i++)
+	{
+		known[i].linked = ts_col_bool(i, 1);
+		known[i].parked = ts_col_bool(i, 2);
+		known[i].etag = ts_col_text(i, 3, NULL);
+		known[i].in_doubt = ts_col_bool(i, 4);
+	}
+	return known;
+}
+
+char	  **
+ts_store_external_ids(void *db, const TsMapping *m, int *n)
+{
+	static TsStatement stmt = {
+		"SELECT l.external_task_id FROM tasksync.task_link l"
+		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_task_id IS NOT NULL",
+		{UUIDOID, TEXTOID}
+	};
+	char	  **ids;
+
+	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
+	ids = palloc(sizeof(char *) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		ids[i] = ts_col_text(i, 1, NULL);
+	return ids;
+}
+
+/* Lock tasks, then links, in the order of their ids: one order for everybody. */
+static void
+lock_rows(const TsMapping *m, TsArg task_ids)
+{
+	static TsStatement tasks = {
+		"SELECT 1 FROM tasksync.task t WHERE t.user_id = $1 AND t.id = ANY ($2::uuid[])"
+		" ORDER BY t.id FOR NO KEY UPDATE",
+		{TEXTOID, TEXTARRAYOID}
+	};
+	static TsStatement links = {
+		"SELECT 1 FROM tasksync.task_link l WHERE l.mapping_id = $1 AND l.user_id = $2"
+		" AND l.task_id = ANY ($3::uuid[]) ORDER BY l.task_id FOR NO KEY UPDATE",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+
+	ts_run(&tasks, ts_text(m->user_id), task_ids);
+	ts_run(&links, ts_uuid(m->id), ts_text(m->user_id), task_ids);
+}
+
+TsLinkRow *
+ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids,
+			   int n, bool *sibling, bool *dead)
+{
+	static TsStatement find = {
+		"SELECT l.task_id::text FROM tasksync.task_link l"
+		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_task_id = ANY ($3)"
+		" UNION ALL"
+		" SELECT l.task_id::text FROM tasksync.task_link l"
+		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_uid = ANY ($4)"
+		"  AND l.external_task_id IS NULL",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	static TsStatement stmt = {
+		"SELECT" ROW_COLUMNS ","
+		" EXISTS (SELECT FROM tasksync.task_link sl"
+		"  JOIN tasksync.task_list_mapping sm ON sm.id = sl.mapping_id AND sm.user_id = sl.user_id"
+		"  WHERE sm.provider_id = m.provider_id AND sm.user_id = $2 AND sm.id <> $1"
+		"   AND sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL),"
+		" EXISTS (SELECT FROM tasksync.dead_remote d"
+		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id)"
+		" FROM pg_catalog.unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) "
+		ROW_MAPPING
+		" LEFT JOIN LATERAL (SELECT x.* FROM"
+		"  (SELECT a.* FROM tasksync.task_link a WHERE a.mapping_id = $1 AND a.user_id = $2"
+		"    AND a.external_task_id = k.id"
+		"   UNION ALL"
+		"   SELECT b.* FROM tasksync.task_link b WHERE b.mapping_id = $1 AND b.user_id = $2"
+		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL) x LIMIT 1) l ON true"
+		" LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = $2"
+		ROW_ELSEWHERE
+		" ORDER BY k.n",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	TsArg		ids = ts_texts(external_ids, n);
+	TsArg		uid_array = ts_texts(uids, n);
+	TsLinkRow  *rows;
+	int			found = ts_run(&find, ts_uuid(m->id), ts_text(m->user_id), ids, uid_array);
+
+	if (found > 0)
+	{
+		char	  **task_ids = palloc(sizeof(char *) * found);
+
+		for (int i = 0; i < found; i++)
+			task_ids[i] = ts_col_text(i, 1, NULL);
+		lock_rows(m, ts_texts((const char *const *) task_ids, found));
+	}
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ids, uid_array);
+	rows = read_rows(m, n);
+	for (int i = 0; i < n; i++)
+	{
+		sibling[i] = ts_col_bool(i, 23);
+		dead[i] = ts_col_bool(i, 24);
+	}
+	return rows;
+}
+
+TsLinkRow *
+ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int n)
+{
+	static TsStatement stmt = {
+		"SELECT" ROW_COLUMNS
+		" FROM pg_catalog.unnest($3::uuid[]) WITH ORDINALITY AS k(id, n) "
+		ROW_MAPPING
+		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = k.id"
+		" LEFT JOIN tasksync.task t ON t.id = k.id AND t.user_id = $2"
+		ROW_ELSEWHERE
+		" ORDER BY k.n",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	TsArg		ids = ts_texts(task_ids, n);
+	TsLinkRow  *rows;
+
+	lock_rows(m, ids);
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ids);
+	rows = read_rows(m, n);
+	for (int i = 0; i < n; i++)
+		rows[i].task_id = pstrdup(task_ids[i]);
+	return rows;
+}
+
+char	  **
+ts_store_parents(void *db, const TsMapping *m, const char **uids, int n)
+{
+	static TsStatement stmt = {
+		"SELECT (SELECT l.task_id::text FROM tasksync.task_link l"
+		"  JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
+		"  WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_uid = k.uid LIMIT 1)"
+		" FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS k(uid, n) ORDER BY k.n",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	char	  **parents = palloc0(sizeof(char *) * (n + 1));
+	bool		any = false;
+
+	for (int i = 0; i < n; i++)
+		any |= uids[i] != NULL;
+	if (!any)
+		return parents;
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uids, n));
+	for (int i = 0; i < n; i++)
+		parents[i] = ts_col_text(i, 1, NULL);
+	return parents;
+}
+
+TsLinkRow *
+ts_store_unlinked(void *db, const TsMapping *m, int *n)
+{
+	static TsStatement stmt = {
+		"SELECT" ROW_COLUMNS
+		" FROM tasksync.task t "
+		ROW_MAPPING
+		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = t.id"
+		ROW_ELSEWHERE
+		" WHERE t.project_id = m.project_id AND t.user_id = $2 AND l.id IS NULL"
+		" ORDER BY t.created_at, t.id",
+		{UUIDOID, TEXTOID}
+	};
+
+	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
+	return read_rows(m, *n);
+}
+
+/*
+ * Candidates: hints from the journal, retries that are due and, when a
+ * comparison is due, all that differs.  Whoever has an observation waiting or
+ * a write in doubt comes later.
+ */
+TsLinkRow *
+ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
+{
+	static TsStatement snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
+	static TsStatement stmt = {
+		"WITH hint AS MATERIALIZED ("
+		" SELECT c.task_id FROM tasksync.task_change c"
+		"  WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
+		" UNION SELECT r.task_id FROM tasksync.task_link r"
+		"  WHERE r.mapping_id = $1 AND r.user_id = $2 AND r.retry_at <= pg_catalog.now()"
+		" UNION SELECT COALESCE(ct.id, cl.task_id) FROM"
+		"  (SELECT a.id, a AS task FROM tasksync.task a, tasksync.task_list_mapping am"
+		"    WHERE am.id = $1 AND am.user_id = $2 AND a.project_id = am.project_id AND a.user_id = $2) ct"
+		"  FULL JOIN (SELECT b.* FROM tasksync.task_link b WHERE b.mapping_id = $1 AND b.user_id = $2) cl"
+		"   ON cl.task_id = ct.id"
+		"  WHERE $5 AND (ct.id IS NULL OR cl.id IS NULL OR cl.external_task_id IS NULL"
+		"   OR tasksync.task_fields(ct.task) - $6::text[] IS DISTINCT FROM cl.local_base))"
+		" SELECT" ROW_COLUMNS
+		" FROM hint k "
+		ROW_MAPPING
+		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = k.task_id"
+		" LEFT JOIN tasksync.task t ON t.id = k.task_id AND t.user_id = $2"
+		ROW_ELSEWHERE
+		" WHERE ($3::uuid IS NULL OR k.task_id > $3)"
+		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now())"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1"
+		"   AND w.user_id = $2 AND w.task_id = k.task_id)"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox i WHERE i.mapping_id = $1"
+		"   AND i.user_id = $2 AND i.external_task_id = l.external_task_id)"
+		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id AND"
+		"   (m.mirror OR ($1 = tasksync.home_mapping(m.project_id, $2)"
+		"    AND NOT EXISTS (SELECT FROM tasksync.task_link ol"
+		"     JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
+		"     WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state = 'LIVE'"
+		"      AND (om.project_id = t.project_id OR om.provider_id = m.provider_id))))))"
+		" ORDER BY k.task_id LIMIT $4",
+		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID}
+	};
+	TsDb	   *d = db;
+	const char *uncarried[TS_NFIELDS];
+	int			nuncarried = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (d->uncarried & TS_FIELD_BIT(f))
+			uncarried[nuncarried++] = ts_field_info[f].name;
+	if (after == NULL)
+	{
+		ts_run_args(&snapshot, 0, NULL);
+		d->snapshot = MemoryContextStrdup(GetMemoryChunkContext(d), ts_col(0, 1));
+	}
+	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(after), ts_int(limit),
+				ts_bool(m->compare_due), ts_texts(uncarried, nuncarried));
+	return read_rows(m, *n);
+}
