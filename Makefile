@@ -29,7 +29,7 @@ PROVE_FLAGS = -I $(CURDIR)/test/perl
 
 EXTRA_CLEAN = $(DATA_built) test/output test/unit/bin tmp_check
 
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src -DTASKSYNC_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wshadow=local \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement $(COPT_EXTRA)
