@@ -1,0 +1,193 @@
+/*-------------------------------------------------------------------------
+ *
+ * task.c
+ *	  The canonical task record: its fields, comparing and copying records,
+ *	  and errors by value.
+ *
+ * What the forms of the values are, and why a task is an array of texts, is
+ * said in task.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "task/task.h"
+
+static const char *const status_words[] = {
+	"TODO", "IN_PROGRESS", "COMPLETED", "CANCELLED", NULL
+};
+
+static const char *const priority_words[] = {
+	"NONE", "LOW", "MEDIUM", "HIGH", NULL
+};
+
+const TsFieldInfo ts_field_info[TS_NFIELDS] = {
+	[TS_TITLE] = {"title", TS_KIND_TEXT, NULL, ""},
+	[TS_DESCRIPTION] = {"description", TS_KIND_TEXT},
+	[TS_STATUS] = {"status", TS_KIND_WORD, status_words, "TODO"},
+	[TS_PRIORITY] = {"priority", TS_KIND_WORD, priority_words, "NONE"},
+	[TS_START_DATE] = {"start_date", TS_KIND_DATE},
+	[TS_START_TIME] = {"start_time", TS_KIND_TIME},
+	[TS_DUE_DATE] = {"due_date", TS_KIND_DATE},
+	[TS_DUE_TIME] = {"due_time", TS_KIND_TIME},
+	[TS_TIME_ZONE] = {"time_zone", TS_KIND_ZONE},
+	[TS_DURATION_MINUTES] = {"duration_minutes", TS_KIND_INTEGER},
+	[TS_PERCENT_COMPLETE] = {"percent_complete", TS_KIND_INTEGER},
+	[TS_COMPLETED_AT] = {"completed_at", TS_KIND_TIMESTAMP},
+	[TS_RECURRENCE_RULE] = {"recurrence_rule", TS_KIND_RULE},
+	[TS_REMIND_AT] = {"remind_at", TS_KIND_TIMESTAMP},
+	[TS_TAGS] = {"tags", TS_KIND_TAGS, NULL, "[]"},
+	[TS_URL] = {"url", TS_KIND_TEXT},
+	[TS_PARENT_TASK_ID] = {"parent_task_id", TS_KIND_REFERENCE},
+};
+
+/*
+ * ts_field_by_name
+ *		The field whose column has this name (not NUL-terminated), or -1.
+ */
+int
+ts_field_by_name(const char *name, size_t len)
+{
+	for (int f = 0; f < TS_NFIELDS; f++)
+	{
+		const char *known = ts_field_info[f].name;
+
+		if (strlen(known) == len && memcmp(known, name, len) == 0)
+			return f;
+	}
+	return -1;
+}
+
+static int
+compare_tags(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Are two JSON arrays of strings the same set? */
+static bool
+tags_equal(const char *a, const char *b)
+{
+	int			na;
+	int			nb;
+	char	  **atags = ts_tags_split(a, &na);
+	char	  **btags = ts_tags_split(b, &nb);
+
+	if (na != nb)
+		return false;
+	qsort(atags, na, sizeof(char *), compare_tags);
+	qsort(btags, nb, sizeof(char *), compare_tags);
+	for (int i = 0; i < na; i++)
+	{
+		if (strcmp(atags[i], btags[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * ts_value_equal
+ *		Do two canonical values of field f mean the same?
+ */
+bool
+ts_value_equal(TsField f, const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	if (strcmp(a, b) == 0)
+		return true;
+	return ts_field_info[f].kind == TS_KIND_TAGS && tags_equal(a, b);
+}
+
+/*
+ * ts_task_diff
+ *		The fields among "mask" in which two records differ.
+ *
+ * A field that neither knows does not differ; one that a single side knows
+ * does, whatever its value.
+ */
+TsFieldMask
+ts_task_diff(const TsTask *a, const TsTask *b, TsFieldMask mask)
+{
+	TsFieldMask both = a->known & b->known & mask;
+	TsFieldMask diff = (a->known ^ b->known) & mask;
+
+	for (int f = 0; f < TS_NFIELDS; f++)
+	{
+		if ((both & TS_FIELD_BIT(f)) != 0 &&
+			!ts_value_equal(f, a->value[f], b->value[f]))
+			diff |= TS_FIELD_BIT(f);
+	}
+	return diff;
+}
+
+/*
+ * ts_task_copy
+ *		A deep copy into CurrentMemoryContext.
+ */
+void
+ts_task_copy(TsTask *to, const TsTask *from)
+{
+	to->known = from->known;
+	for (int f = 0; f < TS_NFIELDS; f++)
+		to->value[f] = from->value[f] ? pstrdup(from->value[f]) : NULL;
+}
+
+/* printf into a palloc'd string of any length */
+static char *
+format_text(const char *fmt, va_list args)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (;;)
+	{
+		va_list		copy;
+		int			needed;
+
+		va_copy(copy, args);
+		needed = appendStringInfoVA(&buf, fmt, copy);
+		va_end(copy);
+		if (needed == 0)
+			return buf.data;
+		enlargeStringInfo(&buf, needed);
+	}
+}
+
+/*
+ * ts_error
+ *		Say what went wrong: an SQLSTATE of the contract and a one-line message
+ *		in PostgreSQL's style.  Clears an earlier detail and hint.
+ */
+void
+ts_error(TsError *err, const char *sqlstate, const char *fmt,...)
+{
+	va_list		args;
+
+	strlcpy(err->sqlstate, sqlstate, sizeof(err->sqlstate));
+	va_start(args, fmt);
+	err->message = format_text(fmt, args);
+	va_end(args);
+	err->detail = NULL;
+	err->hint = NULL;
+}
+
+void
+ts_error_detail(TsError *err, const char *fmt,...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	err->detail = format_text(fmt, args);
+	va_end(args);
+}
+
+void
+ts_error_hint(TsError *err, const char *fmt,...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	err->hint = format_text(fmt, args);
+	va_end(args);
+}
