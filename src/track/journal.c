@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
 #include "utils/tuplestore.h"
 #include "utils/uuid.h"
 
@@ -41,10 +42,9 @@ typedef enum Event
 static SPIPlanPtr plans[N_EVENTS][2];
 
 static void write_journal(TriggerData *trigger, Event event);
-static char *journal_sql(Event event);
-static void append_changed_insert(StringInfo sql);
-static void append_changed_update(StringInfo sql);
-static void append_changed_delete(StringInfo sql);
+static char *journal_sql(Event event, TupleDesc desc);
+static void append_differences(StringInfo sql, Event event);
+static void append_whole_row(StringInfo sql, TupleDesc desc);
 static Datum apply_mapping_datum(bool *isnull);
 
 Datum
@@ -88,7 +88,8 @@ write_journal(TriggerData *trigger, Event event)
 		return;
 	plan = &plans[event][n_rows >= MANY_ROWS];
 	if (*plan == NULL)
-		ts_plan(plan, journal_sql(event), 1, types);
+		ts_plan(plan, journal_sql(event, RelationGetDescr(trigger->tg_relation)),
+				1, types);
 	if (SPI_execute_plan(*plan, &mapping, isnull ? "n" : " ", false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write the journal");
 	if (SPI_processed > 0)
@@ -96,94 +97,94 @@ write_journal(TriggerData *trigger, Event event)
 }
 
 /*
- * "changed" holds a row for each task that changed, as "t" of
- * TS_MAPPING_CARRIES_TASK, with the change itself in "data".  $1 is the mapping
- * that a sync writes from.  Inserting again what was deleted finds links too.
+ * "concerned" pairs each changed task, as "t" of TS_MAPPING_CARRIES_TASK, with
+ * its mappings; only then is the change itself worked out, for many a task
+ * concerns none.  $1 is the mapping that a sync writes from.
  */
 static char *
-journal_sql(Event event)
+journal_sql(Event event, TupleDesc desc)
 {
 	static const char *const words[N_EVENTS] = {"CREATE", "UPDATE", "DELETE"};
+	const char *changed = event == EVENT_DELETE ? "old_rows" : "new_rows";
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql,
-						   "WITH changed (id, user_id, project_id, provider_id, data) AS (");
-	if (event == EVENT_INSERT)
-		append_changed_insert(&sql);
-	else if (event == EVENT_UPDATE)
-		append_changed_update(&sql);
-	else
-		append_changed_delete(&sql);
-	appendStringInfo(&sql, "), concerned (user_id, task_id, provider_id, mapping_id, data) AS ("
-					 " SELECT t.user_id, t.id, m.provider_id, m.id, t.data"
-					 " FROM changed t JOIN tasksync.task_list_mapping m"
+	appendStringInfo(&sql, "WITH concerned (id, user_id, provider_id, mapping_id) AS ("
+					 " SELECT t.id, t.user_id, m.provider_id, m.id"
+					 " FROM %s t JOIN tasksync.task_list_mapping m"
 					 "  ON m.project_id = t.project_id AND m.user_id = t.user_id"
-					 " WHERE %s AND %s"
+					 " WHERE %s AND %s AND m.id IS DISTINCT FROM $1"
 					 " UNION ALL"
-					 " SELECT t.user_id, t.id, m.provider_id, m.id, t.data"
-					 " FROM changed t JOIN tasksync.task_link l"
+					 " SELECT t.id, t.user_id, m.provider_id, m.id"
+					 " FROM %s t JOIN tasksync.task_link l"
 					 "  ON l.task_id = t.id AND l.user_id = t.user_id"
 					 " JOIN tasksync.task_list_mapping m"
 					 "  ON m.id = l.mapping_id AND m.user_id = l.user_id"
-					 " WHERE %s AND (%s) IS NOT TRUE) ",
-					 TS_MAPPING_PUSHES, TS_MAPPING_CARRIES_TASK,
-					 TS_MAPPING_PUSHES, TS_MAPPING_CARRIES_TASK);
+					 " WHERE %s AND (%s) IS NOT TRUE AND m.id IS DISTINCT FROM $1) ",
+					 changed, TS_MAPPING_PUSHES, TS_MAPPING_CARRIES_TASK,
+					 changed, TS_MAPPING_PUSHES, TS_MAPPING_CARRIES_TASK);
 	appendStringInfo(&sql, "INSERT INTO tasksync.task_change"
 					 " (user_id, task_id, provider_id, mapping_id, change_type, change_data)"
-					 " SELECT user_id, task_id, provider_id, mapping_id, '%s', data"
-					 " FROM concerned WHERE mapping_id IS DISTINCT FROM $1",
+					 " SELECT c.user_id, c.id, c.provider_id, c.mapping_id, '%s', d.data"
+					 " FROM concerned c",
 					 words[event]);
+	if (event != EVENT_DELETE)
+		appendStringInfoString(&sql, " JOIN new_rows n"
+							   " ON n.id = c.id AND n.user_id = c.user_id");
+	if (event != EVENT_INSERT)
+		appendStringInfoString(&sql, " JOIN old_rows o"
+							   " ON o.id = c.id AND o.user_id = c.user_id");
+	appendStringInfoString(&sql, " CROSS JOIN LATERAL (SELECT ");
+	if (event == EVENT_DELETE)
+		append_whole_row(&sql, desc);
+	else
+		append_differences(&sql, event);
+	appendStringInfoString(&sql, ") d (data) WHERE d.data IS NOT NULL");
 	return sql.data;
 }
 
-/* {"column": {"old": null, "new": …}} for what is set */
+/*
+ * {"column": {"old": …, "new": …}} for what differs, and NULL where nothing
+ * does.  All that a new task has set differs from what was not there.
+ */
 static void
-append_changed_insert(StringInfo sql)
+append_differences(StringInfo sql, Event event)
 {
-	appendStringInfoString(sql,
-						   "SELECT n.id, n.user_id, n.project_id, n.provider_id,"
-						   " (SELECT jsonb_object_agg(c.name,"
-						   "   jsonb_build_object('old', NULL, 'new', c.new))"
-						   "  FROM (VALUES ");
+	appendStringInfoString(sql, "jsonb_object_agg(v.name,"
+						   " jsonb_build_object('old', v.old, 'new', v.new))"
+						   " FROM (VALUES ");
 	for (int i = 0; ts_task_user_columns[i] != NULL; i++)
-		appendStringInfo(sql, "%s('%s', to_jsonb(n.%s))", i > 0 ? ", " : "",
-						 ts_task_user_columns[i], ts_task_user_columns[i]);
-	appendStringInfoString(sql, ") c (name, new) WHERE c.new IS NOT NULL)"
-						   " FROM new_rows n");
+	{
+		const char *column = ts_task_user_columns[i];
+
+		appendStringInfo(sql, "%s('%s', ", i > 0 ? ", " : "", column);
+		if (event == EVENT_INSERT)
+			appendStringInfo(sql, "NULL::jsonb, to_jsonb(n.%s))", column);
+		else
+			appendStringInfo(sql, "to_jsonb(o.%s), to_jsonb(n.%s))", column, column);
+	}
+	appendStringInfoString(sql, ") v (name, old, new)"
+						   " WHERE v.old IS DISTINCT FROM v.new");
 }
 
-/* {"column": {"old": …, "new": …}} for what differs; no row where nothing does */
+/* {"column": {"old": …}} for every column: the task can be revived */
 static void
-append_changed_update(StringInfo sql)
+append_whole_row(StringInfo sql, TupleDesc desc)
 {
-	appendStringInfoString(sql,
-						   "SELECT n.id, n.user_id, n.project_id, n.provider_id, d.data"
-						   " FROM new_rows n JOIN old_rows o"
-						   "  ON o.id = n.id AND o.user_id = n.user_id"
-						   " CROSS JOIN LATERAL"
-						   " (SELECT jsonb_object_agg(c.name,"
-						   "   jsonb_build_object('old', c.old, 'new', c.new))"
-						   "  FROM (VALUES ");
-	for (int i = 0; ts_task_user_columns[i] != NULL; i++)
-		appendStringInfo(sql, "%s('%s', to_jsonb(o.%s), to_jsonb(n.%s))", i > 0 ? ", " : "",
-						 ts_task_user_columns[i], ts_task_user_columns[i],
-						 ts_task_user_columns[i]);
-	appendStringInfoString(sql, ") c (name, old, new)"
-						   "  WHERE c.old IS DISTINCT FROM c.new) d (data)"
-						   " WHERE d.data IS NOT NULL");
-}
+	const char *separator = "";
 
-/* {"column": {"old": …, "new": null}} for every column: the task can be revived */
-static void
-append_changed_delete(StringInfo sql)
-{
-	appendStringInfoString(sql,
-						   "SELECT o.id, o.user_id, o.project_id, o.provider_id,"
-						   " (SELECT jsonb_object_agg(c.key,"
-						   "   jsonb_build_object('old', c.value, 'new', NULL))"
-						   "  FROM jsonb_each(to_jsonb(o)) c)"
-						   " FROM old_rows o");
+	appendStringInfoString(sql, "jsonb_build_object(");
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const char *column = NameStr(TupleDescAttr(desc, i)->attname);
+
+		if (TupleDescAttr(desc, i)->attisdropped)
+			continue;
+		appendStringInfo(sql, "%s%s, jsonb_build_object('old', o.%s)",
+						 separator, quote_literal_cstr(column), quote_identifier(column));
+		separator = ", ";
+	}
+	appendStringInfoString(sql, ")");
 }
 
 static Datum
