@@ -99,7 +99,7 @@ define_network_settings(void)
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("tasksync.max_response_size",
 							"Largest answer of a service, as decompressed.",
-							NULL, &ts_max_response_size_kb, 32 * 1024, 1, 1024 * 1024,
+							NULL, &ts_max_response_size_kb, 128 * 1024, 1, 1024 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("tasksync.require_tls",
 							 "Refuse plain http, but for loopback addresses.",

@@ -20,12 +20,11 @@
 #include "lib/ilist.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
-#include "net/host.h"
 #include "net/net.h"
 #include "net/transfer.h"
+#include "pgstat.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
-#include "tasksync.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 

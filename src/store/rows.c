@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "store/backend.h"
 #include "store/sql.h"
+#include "utils/memutils.h"
 
 /*
  * Columns over t (task) and l (task_link of the mapping $1 of user $2), either

@@ -36,7 +36,7 @@ ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remo
 	in.local_times = (const char *const *) row->local_times;
 	in.remote_time = remote ? remote->modified_at : NULL;
 	in.remote_parent = remote_parent;
-	ts_plan(&in, plan);
+	ts_plan_task(&in, plan);
 }
 
 static void

@@ -454,7 +454,7 @@ plan_only_there(const TsPlanInput *in, TsPlan *out)
  * bases taken over gives nothing to do.
  */
 void
-ts_plan(const TsPlanInput *in, TsPlan *out)
+ts_plan_task(const TsPlanInput *in, TsPlan *out)
 {
 	memset(out, 0, sizeof(*out));
 	if (in->local_base)

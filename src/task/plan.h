@@ -81,7 +81,7 @@ typedef struct TsPlan
 	bool		edit_beat_delete;	/* one side deleted what the other edited */
 } TsPlan;
 
-extern void ts_plan(const TsPlanInput *in, TsPlan *out);
+extern void ts_plan_task(const TsPlanInput *in, TsPlan *out);
 
 /* The bases as they stand after remote_patch too was delivered and kept as sent. */
 extern void ts_plan_delivered(const TsPlan *plan, TsTask *local_base, TsTask *remote_base);

@@ -1,0 +1,334 @@
+/*-------------------------------------------------------------------------
+ *
+ * jobs.c
+ *	  The rows of sync_job: queueing, claiming, ending.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "store/backend.h"
+#include "store/sql.h"
+#include "tasksync.h"
+#include "utils/memutils.h"
+#include "worker/jobs.h"
+
+#define CLEAN_UP_BATCH 10000
+
+/*
+ * A dead worker's job is tried again without counting against it; where the
+ * same job was queued meanwhile, that one does its work.
+ */
+void
+ts_jobs_take_over(void)
+{
+	static TsStatement again = {
+		"UPDATE tasksync.sync_job j SET status = 'PENDING', worker_pid = NULL, progress = NULL"
+		" WHERE j.status = 'RUNNING' AND NOT EXISTS (SELECT FROM tasksync.sync_job q"
+		"  WHERE q.status = 'PENDING' AND q.kind = j.kind AND q.user_id = j.user_id"
+		"   AND q.provider_id = j.provider_id AND q.mapping_id IS NOT DISTINCT FROM j.mapping_id)"
+	};
+	static TsStatement over = {
+		"UPDATE tasksync.sync_job j SET status = 'FAILED', finished_at = pg_catalog.now(),"
+		" error_code = 'TS503', error_message = 'the worker died',"
+		" error_hint = 'The work goes on with the job that was queued after this one.'"
+		" WHERE j.status = 'RUNNING'"
+	};
+	static TsStatement mappings = {
+		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE p.sync_status = 'SYNCING'"
+	};
+	static TsStatement lists = {
+		"UPDATE tasksync.task_list_mapping m SET sync_status = NULL WHERE m.sync_status = 'SYNCING'"
+	};
+
+	ts_run_args(&again, 0, NULL);
+	ts_run_args(&over, 0, NULL);
+	ts_run_args(&mappings, 0, NULL);
+	ts_run_args(&lists, 0, NULL);
+}
+
+/*
+ * Providers that are due get a job, and their next time: the interval with
+ * ten per cent of jitter, so that they don't all come at once.
+ */
+static void
+queue_due_providers(void)
+{
+	static TsStatement stmt = {
+		"WITH due AS ("
+		" UPDATE tasksync.task_provider p SET next_sync_at = pg_catalog.now()"
+		"  + p.sync_interval * interval '1 min' * (0.9 + 0.2 * pg_catalog.random())"
+		" FROM (SELECT id, user_id FROM tasksync.task_provider"
+		"   WHERE enabled AND sync_enabled AND COALESCE(next_sync_at <= pg_catalog.now(), true)"
+		"   ORDER BY next_sync_at FOR UPDATE SKIP LOCKED) d"
+		" WHERE p.id = d.id AND p.user_id = d.user_id RETURNING p.id, p.user_id, p.account_id)"
+		" INSERT INTO tasksync.sync_job (user_id, provider_id, max_attempts)"
+		" SELECT due.user_id, due.id, $1 FROM due"
+		" LEFT JOIN tasksync.connected_account a ON a.id = due.account_id AND a.user_id = due.user_id"
+		" WHERE a.status IS DISTINCT FROM 'NEEDS_AUTH'"
+		"  AND EXISTS (SELECT FROM tasksync.task_list_mapping m WHERE m.provider_id = due.id"
+		"   AND m.user_id = due.user_id)"
+		" ON CONFLICT DO NOTHING",
+		{INT4OID}
+	};
+
+	ts_run(&stmt, ts_int(ts_max_attempts));
+}
+
+/*
+ * Mappings for which the journal has rows that we have not looked at get a
+ * job, a little later, so that a burst of edits goes out together.  What the
+ * last look saw is told by its snapshot: ids are not in the order of commits.
+ */
+static void
+queue_changed_mappings(void)
+{
+	static TsStatement snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.sync_job (user_id, provider_id, mapping_id, max_attempts, run_at)"
+		" SELECT c.user_id, m.provider_id, m.id, $1, pg_catalog.min(c.created_at) + $2 * interval '1 ms'"
+		" FROM tasksync.task_change c"
+		" JOIN tasksync.task_list_mapping m ON m.id = c.mapping_id AND m.user_id = c.user_id"
+		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
+		" LEFT JOIN tasksync.connected_account a ON a.id = p.account_id AND a.user_id = p.user_id"
+		" WHERE c.synced_at IS NULL"
+		"  AND ($3::pg_snapshot IS NULL OR NOT pg_catalog.pg_visible_in_snapshot(c.xid, $3))"
+		"  AND p.enabled AND p.sync_enabled AND m.sync_enabled"
+		"  AND COALESCE(m.sync_status NOT IN ('HELD', 'DISCONNECTED'), true)"
+		"  AND a.status IS DISTINCT FROM 'NEEDS_AUTH'"
+		" GROUP BY c.user_id, m.provider_id, m.id"
+		" ON CONFLICT DO NOTHING",
+		{INT4OID, INT4OID, TEXTOID}
+	};
+	static char *last = NULL;
+	char	   *now;
+
+	ts_run_args(&snapshot, 0, NULL);
+	now = MemoryContextStrdup(TopMemoryContext, ts_col(0, 1));
+	ts_run(&stmt, ts_int(ts_max_attempts), ts_int(ts_push_delay_ms), ts_text(last));
+	if (last)
+		pfree(last);
+	last = now;
+}
+
+void
+ts_jobs_schedule(void)
+{
+	queue_due_providers();
+	queue_changed_mappings();
+}
+
+TsJob *
+ts_jobs_claim(int max, int *n)
+{
+	/* one job at a time for a provider: a cycle may touch all its lists */
+	static TsStatement stmt = {
+		"UPDATE tasksync.sync_job j SET status = 'RUNNING', attempts = j.attempts + 1,"
+		" started_at = pg_catalog.now(), finished_at = NULL, worker_pid = $2, progress = NULL,"
+		" error_code = NULL, error_message = NULL, error_detail = NULL, error_hint = NULL"
+		" FROM (SELECT DISTINCT ON (q.provider_id) q.id, q.user_id FROM tasksync.sync_job q"
+		"   WHERE q.status = 'PENDING' AND q.run_at <= pg_catalog.now()"
+		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
+		"     AND r.provider_id = q.provider_id AND r.user_id = q.user_id)"
+		"   ORDER BY q.provider_id, q.run_at, q.id) due"
+		" WHERE j.id = due.id AND j.user_id = due.user_id AND j.status = 'PENDING'"
+		"  AND j.id IN (SELECT s.id FROM tasksync.sync_job s WHERE s.status = 'PENDING'"
+		"   AND s.run_at <= pg_catalog.now() ORDER BY s.run_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
+		" RETURNING j.id, j.user_id, j.provider_id::text, j.mapping_id::text, j.kind,"
+		"  j.args ->> 'list', j.attempts, j.max_attempts",
+		{INT4OID, INT4OID}
+	};
+	TsJob	   *jobs;
+
+	*n = ts_run(&stmt, ts_int(max), ts_int(MyProcPid));
+	jobs = palloc0(sizeof(TsJob) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+	{
+		jobs[i].id = ts_col_long(i, 1);
+		jobs[i].user_id = ts_col(i, 2);
+		jobs[i].provider_id = ts_col(i, 3);
+		jobs[i].mapping_id = ts_col(i, 4);
+		jobs[i].kind = ts_col(i, 5);
+		jobs[i].list_id = ts_col(i, 6);
+		jobs[i].attempts = ts_col_int(i, 7);
+		jobs[i].max_attempts = ts_col_int(i, 8);
+	}
+	return jobs;
+}
+
+long
+ts_jobs_next_due(long max_ms)
+{
+	static TsStatement stmt = {
+		"SELECT LEAST($1, GREATEST(0, pg_catalog.ceil(1000 * pg_catalog.date_part('epoch',"
+		" LEAST((SELECT pg_catalog.min(j.run_at) FROM tasksync.sync_job j WHERE j.status = 'PENDING'"
+		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
+		"     AND r.provider_id = j.provider_id)),"
+		"  (SELECT pg_catalog.min(p.next_sync_at) FROM tasksync.task_provider p"
+		"    WHERE p.enabled AND p.sync_enabled))"
+		"  - pg_catalog.clock_timestamp()))))::int8",
+		{INT8OID}
+	};
+
+	ts_run(&stmt, ts_long(max_ms));
+	return ts_col_null(0, 1) ? max_ms : (long) ts_col_long(0, 1);
+}
+
+int64 *
+ts_jobs_cancelled(int *n)
+{
+	static TsStatement stmt = {
+		"SELECT j.id FROM tasksync.sync_job j WHERE j.status = 'RUNNING' AND j.cancel_requested"
+	};
+	int64	   *ids;
+
+	*n = ts_run_args(&stmt, 0, NULL);
+	ids = palloc(sizeof(int64) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		ids[i] = ts_col_long(i, 1);
+	return ids;
+}
+
+/* Would trying again help?  Refused credentials, hosts and settings stay so. */
+static bool
+is_final(const TsError *err)
+{
+	static const char *const final[] = {"TS401", "42501", "55000", "22023", "P0002"};
+
+	for (int i = 0; i < lengthof(final); i++)
+		if (strcmp(err->sqlstate, final[i]) == 0)
+			return true;
+	return false;
+}
+
+/* RUNNING becomes PENDING again, later; false when its successor is queued already. */
+static bool
+try_again(const TsJobEnd *end)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.sync_job j SET status = 'PENDING', worker_pid = NULL, progress = NULL,"
+		" run_at = pg_catalog.now() + GREATEST($3 * interval '1 s',"
+		"  LEAST(interval '1 h', $4 * interval '1 ms' * pg_catalog.power(2, j.attempts - 1))"
+		"   * (0.8 + 0.4 * pg_catalog.random())),"
+		" result = $5::jsonb, error_code = $6, error_message = $7, error_detail = $8, error_hint = $9"
+		" WHERE j.id = $1 AND j.user_id = $2 AND NOT EXISTS (SELECT FROM tasksync.sync_job q"
+		"  WHERE q.status = 'PENDING' AND q.kind = j.kind AND q.user_id = j.user_id"
+		"   AND q.provider_id = j.provider_id AND q.mapping_id IS NOT DISTINCT FROM j.mapping_id)",
+		{INT8OID, TEXTOID, INT4OID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+
+	return ts_run(&stmt, ts_long(end->job->id), ts_text(end->job->user_id),
+				  ts_int(Max(0, end->retry_after)), ts_int(ts_retry_base_delay_ms),
+				  ts_text(end->result), ts_text(end->error->sqlstate),
+				  ts_text(end->error->message), ts_text(end->error->detail),
+				  ts_text(end->error->hint)) > 0;
+}
+
+static void
+close_job(const TsJobEnd *end, const char *status)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.sync_job j SET status = $3, finished_at = pg_catalog.clock_timestamp(),"
+		" worker_pid = NULL, progress = NULL, result = $4::jsonb, error_code = $5,"
+		" error_message = $6, error_detail = $7, error_hint = $8"
+		" WHERE j.id = $1 AND j.user_id = $2",
+		{INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	static TsStatement notify = {
+		"SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'job',"
+		" 'user_id', $1, 'job_id', $2, 'mapping_id', $3, 'status', $4)::text)",
+		{TEXTOID, INT8OID, TEXTOID, TEXTOID}
+	};
+	const TsError *err = end->error;
+	const TsJob *job = end->job;
+
+	ts_run(&stmt, ts_long(job->id), ts_text(job->user_id), ts_text(status), ts_text(end->result),
+		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL),
+		   ts_text(err ? err->detail : NULL), ts_text(err ? err->hint : NULL));
+	ts_run(&notify, ts_text(job->user_id), ts_long(job->id), ts_text(job->mapping_id),
+		   ts_text(status));
+}
+
+static void
+show_in_provider(const TsJobEnd *end)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_provider p SET sync_status = CASE WHEN $3::text IS NULL THEN 'OK' ELSE 'ERROR' END,"
+		" error_code = $3, error_message = $4,"
+		" last_synced_at = CASE WHEN $3 IS NULL THEN pg_catalog.now() ELSE p.last_synced_at END"
+		" WHERE p.id = $1 AND p.user_id = $2",
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	static TsStatement needs_auth = {
+		"UPDATE tasksync.connected_account a SET status = 'NEEDS_AUTH'"
+		" FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2"
+		"  AND a.id = p.account_id AND a.user_id = p.user_id",
+		{UUIDOID, TEXTOID}
+	};
+	const TsError *err = end->error;
+
+	ts_run(&stmt, ts_uuid(end->job->provider_id), ts_text(end->job->user_id),
+		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL));
+	if (end->auth_failed)
+		ts_run(&needs_auth, ts_uuid(end->job->provider_id), ts_text(end->job->user_id));
+}
+
+void
+ts_jobs_finish(const TsJobEnd *end)
+{
+	bool		failed = end->error && ts_failed(end->error);
+	TsJobEnd	e = *end;
+
+	if (!failed)
+		e.error = NULL;
+	if (end->cancelled)
+	{
+		e.error = NULL;
+		close_job(&e, "CANCELLED");
+		return;
+	}
+	show_in_provider(&e);
+	if (failed && !is_final(end->error) && end->job->attempts < end->job->max_attempts &&
+		try_again(&e))
+		return;
+	close_job(&e, failed ? "FAILED" : "SUCCEEDED");
+}
+
+void
+ts_jobs_progress(int64 id, const char *json)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.sync_job j SET progress = $2::jsonb WHERE j.id = $1 AND j.status = 'RUNNING'",
+		{INT8OID, TEXTOID}
+	};
+
+	ts_run(&stmt, ts_long(id), ts_text(json));
+}
+
+void
+ts_jobs_clean_up(void)
+{
+	static TsStatement statements[] = {
+		{"DELETE FROM tasksync.sync_job WHERE (id, user_id) IN (SELECT id, user_id FROM tasksync.sync_job"
+			" WHERE finished_at < pg_catalog.now() - $1 * interval '1 s' LIMIT $2)",
+		{INT4OID, INT4OID}},
+		{"DELETE FROM tasksync.task_change WHERE (id, user_id) IN (SELECT id, user_id FROM tasksync.task_change"
+			" WHERE synced_at < pg_catalog.now() - $1 * interval '1 s' LIMIT $2)",
+		{INT4OID, INT4OID}},
+		{"DELETE FROM tasksync.task_trash WHERE (id, user_id) IN (SELECT id, user_id FROM tasksync.task_trash"
+			" WHERE created_at < pg_catalog.now() - $1 * interval '1 s' LIMIT $2)",
+		{INT4OID, INT4OID}},
+		{"DELETE FROM tasksync.task_conflict WHERE (id, user_id) IN (SELECT id, user_id FROM tasksync.task_conflict"
+			" WHERE resolved_at < pg_catalog.now() - $1 * interval '1 s' LIMIT $2)",
+		{INT4OID, INT4OID}},
+		{"DELETE FROM tasksync.dead_remote WHERE (mapping_id, external_task_id, user_id) IN"
+			" (SELECT mapping_id, external_task_id, user_id FROM tasksync.dead_remote"
+			" WHERE died_at < pg_catalog.now() - GREATEST($1 * interval '1 s', interval '180 days') LIMIT $2)",
+		{INT4OID, INT4OID}}
+	};
+
+	for (int i = 0; i < lengthof(statements); i++)
+		ts_run(&statements[i], ts_int(ts_history_retention_s), ts_int(CLEAN_UP_BATCH));
+}

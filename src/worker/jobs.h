@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * jobs.h
+ *	  The rows of sync_job, as the worker handles them.
+ *
+ * All of these run in a transaction of their own (ts_in_transaction).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKSYNC_JOBS_H
+#define TASKSYNC_JOBS_H
+
+#include "sync/sync.h"
+
+typedef struct TsJob
+{
+	int64		id;
+	char	   *user_id;
+	char	   *provider_id;
+	char	   *mapping_id;		/* NULL: all of the provider */
+	char	   *kind;
+	char	   *list_id;		/* DELETE_LIST */
+	int			attempts;
+	int			max_attempts;
+} TsJob;
+
+/* What became of a job. */
+typedef struct TsJobEnd
+{
+	const TsJob *job;
+	const TsError *error;		/* NULL or empty: succeeded */
+	bool		cancelled;
+	bool		auth_failed;
+	int			retry_after;
+	const char *result;			/* JSON */
+} TsJobEnd;
+
+/* At start: what a dead worker left RUNNING is PENDING again. */
+extern void ts_jobs_take_over(void);
+
+/* Queue what is due: providers by their schedule, mappings with new changes. */
+extern void ts_jobs_schedule(void);
+
+/* Up to n jobs that are due become RUNNING; allocated in CurrentMemoryContext. */
+extern TsJob *ts_jobs_claim(int max, int *n);
+
+/* Milliseconds until something is due, at most max_ms. */
+extern long ts_jobs_next_due(long max_ms);
+
+/* Which of the running jobs were asked to stop. */
+extern int64 *ts_jobs_cancelled(int *n);
+
+extern void ts_jobs_finish(const TsJobEnd *end);
+extern void ts_jobs_progress(int64 id, const char *json);
+
+/* Old history goes, in batches. */
+extern void ts_jobs_clean_up(void);
+
+#endif							/* TASKSYNC_JOBS_H */

@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The worker of one database: its loop.
+ *
+ * Between two waits no transaction is open.  Every round asks first whether
+ * the extension is still there: DROP EXTENSION ends us, and we hold nothing
+ * that it would have to wait for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "store/backend.h"
+#include "tasksync.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker/jobs.h"
+#include "worker/runner.h"
+#include "worker/worker.h"
+
+#define IDLE_MS			10000	/* the longest sleep */
+#define BUSY_MS			1000	/* … while something runs: progress, cancellation */
+#define CLEAN_UP_MS		(10 * 60 * 1000)
+
+PGDLLEXPORT void ts_worker_main(Datum arg);
+
+typedef struct Worker
+{
+	MemoryContext cxt;
+	MemoryContext round;		/* reset every round */
+	TsNet	   *net;
+	TsRunner  **runners;
+	int			nrunners;
+	int			max_runners;
+	TimestampTz cleaned_at;
+	long		sleep_ms;
+} Worker;
+
+/* What one round asks the database, in one transaction. */
+typedef struct Round
+{
+	Worker	   *worker;
+	bool		installed;
+	TsJob	   *jobs;
+	int			njobs;
+	int64	   *cancelled;
+	int			ncancelled;
+	long		next_due;
+} Round;
+
+static bool
+is_installed(void)
+{
+	bool		installed;
+
+	StartTransactionCommand();
+	installed = OidIsValid(ts_extension_oid());
+	CommitTransactionCommand();
+	return installed;
+}
+
+static void
+take_over_body(void *arg)
+{
+	ts_jobs_take_over();
+}
+
+static void
+round_body(void *arg)
+{
+	Round	   *r = arg;
+	Worker	   *w = r->worker;
+
+	if (w->nrunners > 0)
+		r->cancelled = ts_jobs_cancelled(&r->ncancelled);
+	ts_jobs_schedule();
+	if (w->nrunners < ts_max_concurrent_syncs)
+		r->jobs = ts_jobs_claim(ts_max_concurrent_syncs - w->nrunners, &r->njobs);
+	r->next_due = ts_jobs_next_due(IDLE_MS);
+}
+
+static void
+clean_up_body(void *arg)
+{
+	ts_jobs_clean_up();
+}
+
+static void
+add_runner(Worker *w, const TsJob *job)
+{
+	if (w->nrunners == w->max_runners)
+	{
+		w->max_runners = Max(16, w->max_runners * 2);
+		w->runners = w->runners
+			? repalloc(w->runners, sizeof(TsRunner *) * w->max_runners)
+			: palloc(sizeof(TsRunner *) * w->max_runners);
+	}
+	w->runners[w->nrunners++] = ts_runner_start(w->net, job);
+}
+
+static bool
+drop_finished(Worker *w)
+{
+	int			n = 0;
+
+	for (int i = 0; i < w->nrunners; i++)
+		if (ts_runner_is_done(w->runners[i]))
+			ts_runner_free(w->runners[i]);
+		else
+			w->runners[n++] = w->runners[i];
+	if (n == w->nrunners)
+		return false;
+	w->nrunners = n;
+	return true;
+}
+
+static void
+cancel_runners(Worker *w, const Round *r)
+{
+	for (int i = 0; i < r->ncancelled; i++)
+		for (int j = 0; j < w->nrunners; j++)
+			if (ts_runner_job(w->runners[j]) == r->cancelled[i])
+				ts_runner_cancel(w->runners[j]);
+}
+
+/*
+ * One round: schedule, claim, start.  A failure of the round itself (a lock
+ * timeout, a read-only phase) is logged and tried again at the next one.
+ */
+static void
+look_for_work(Worker *w)
+{
+	Round		r = {w};
+	TsError		err = {0};
+	MemoryContext old = MemoryContextSwitchTo(w->round);
+
+	w->sleep_ms = IDLE_MS;
+	if (!ts_in_transaction(round_body, &r, &err))
+		ereport(LOG, (errmsg("tasksync worker could not look for work: %s", err.message)));
+	else
+	{
+		w->sleep_ms = r.next_due;
+		MemoryContextSwitchTo(w->cxt);
+		cancel_runners(w, &r);
+		for (int i = 0; i < r.njobs; i++)
+			add_runner(w, &r.jobs[i]);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->round);
+}
+
+static void
+tend(Worker *w)
+{
+	TsError		err = {0};
+	MemoryContext old = MemoryContextSwitchTo(w->round);
+
+	for (int i = 0; i < w->nrunners; i++)
+		ts_runner_report(w->runners[i]);
+	if (TimestampDifferenceExceeds(w->cleaned_at, GetCurrentTimestamp(), CLEAN_UP_MS))
+	{
+		w->cleaned_at = GetCurrentTimestamp();
+		if (!ts_in_transaction(clean_up_body, NULL, &err))
+			ereport(LOG, (errmsg("tasksync worker could not clean up: %s", err.message)));
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->round);
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+static void
+run(Worker *w)
+{
+	TimestampTz looked_at = 0;
+	bool		look = true;
+
+	for (;;)
+	{
+		long		wait_ms;
+
+		if (look || TimestampDifferenceExceeds(looked_at, GetCurrentTimestamp(),
+											   w->nrunners ? Min(BUSY_MS, w->sleep_ms) : w->sleep_ms))
+		{
+			if (!is_installed())
+				proc_exit(0);
+			looked_at = GetCurrentTimestamp();
+			look_for_work(w);
+		}
+		look = drop_finished(w);
+		tend(w);
+		pgstat_report_stat(true);
+		pgstat_report_activity(w->nrunners ? STATE_RUNNING : STATE_IDLE, w->nrunners ? "syncing" : NULL);
+		wait_ms = look ? 0 : w->nrunners ? Min(BUSY_MS, w->sleep_ms) : w->sleep_ms;
+		MemoryContextSwitchTo(w->cxt);
+		if (ts_net_wait(w->net, wait_ms))
+			look = true;
+		CHECK_FOR_INTERRUPTS();
+		look |= drop_finished(w);
+	}
+}
+
+void
+ts_worker_main(Datum arg)
+{
+	Worker	   *w;
+	MemoryContext cxt;
+	TsError		err = {0};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid, 0);
+
+	if (!is_installed())
+		proc_exit(0);
+	if (!ts_worker_lock())
+		proc_exit(0);
+	pgstat_report_appname("tasksync");
+
+	cxt = AllocSetContextCreate(TopMemoryContext, "tasksync worker", ALLOCSET_DEFAULT_SIZES);
+	w = MemoryContextAllocZero(cxt, sizeof(Worker));
+	w->cxt = cxt;
+	w->round = AllocSetContextCreate(cxt, "tasksync round", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(cxt);
+	w->net = ts_net_create(cxt);
+	w->cleaned_at = GetCurrentTimestamp();
+	if (!ts_in_transaction(take_over_body, NULL, &err))
+		ereport(ERROR, (errmsg("tasksync worker could not take over: %s", err.message)));
+	run(w);
+}
