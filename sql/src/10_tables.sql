@@ -99,9 +99,8 @@ CREATE TABLE tasksync.task (
 	recurrence_rule text,
 	remind_at timestamptz,
 	tags text[] NOT NULL DEFAULT '{}'
-		CHECK (pg_catalog.array_position(tags, NULL) IS NULL
-			   AND pg_catalog.array_ndims(tags) IS NOT DISTINCT FROM
-				   CASE WHEN pg_catalog.cardinality(tags) OPERATOR(pg_catalog.>) 0 THEN 1 END),
+		CHECK (CASE WHEN pg_catalog.array_ndims(tags) OPERATOR(pg_catalog.>) 1 THEN false
+			   ELSE pg_catalog.array_position(tags, NULL) IS NULL END),
 	url text,
 	is_auto_scheduled boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),

@@ -4,6 +4,9 @@
  *
  * task_link, task_change, task_conflict and task_trash have no foreign key to
  * task: they outlive it (a delete still needs its ETag and its bases).
+ * task_change has none to the mapping either: a user's edit must not fail
+ * because somebody deletes a mapping at the same moment.  The mapping's trigger
+ * takes the rows away; one that slips through is swept with the old ones.
  */
 
 CREATE SEQUENCE tasksync.sync_seq;
@@ -62,9 +65,7 @@ CREATE TABLE tasksync.task_change (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	synced_at timestamptz,
 	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
-	PRIMARY KEY (id, user_id),
-	FOREIGN KEY (mapping_id, user_id)
-		REFERENCES tasksync.task_list_mapping (id, user_id) ON DELETE CASCADE
+	PRIMARY KEY (id, user_id)
 );
 
 CREATE INDEX task_change_pending_idx

@@ -266,7 +266,7 @@ COMMENT ON INDEX tasksync.task_link_uid_idx IS 'by the object''s UID';
 COMMENT ON INDEX tasksync.task_link_parent_idx IS 'children, by their parent there';
 COMMENT ON INDEX tasksync.task_link_retry_idx IS 'what is to be tried again';
 COMMENT ON INDEX tasksync.task_change_pending_idx IS 'what is still to go';
-COMMENT ON INDEX tasksync.task_change_task_idx IS 'a task''s changes; foreign key';
+COMMENT ON INDEX tasksync.task_change_task_idx IS 'a task''s changes';
 COMMENT ON INDEX tasksync.task_conflict_task_idx IS 'a task''s conflicts';
 COMMENT ON INDEX tasksync.task_conflict_mapping_idx IS 'foreign key';
 COMMENT ON INDEX tasksync.task_trash_job_idx IS 'what a job did';

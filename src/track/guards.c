@@ -87,13 +87,15 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 /*
  * BEFORE DELETE ROW on task_list_mapping, while its links are still there.
  * Tasks that have their home through it stay, as local tasks; what was open
- * between the two sides is settled for the one that remains.
+ * between the two sides is settled for the one that remains, and what was still
+ * to be sent is not.
  */
 Datum
 tasksync_mapping_goes(PG_FUNCTION_ARGS)
 {
 	static SPIPlanPtr disconnect = NULL;
 	static SPIPlanPtr settle = NULL;
+	static SPIPlanPtr forget = NULL;
 	TriggerData *trigger = ts_trigger_data(fcinfo, TRIGGER_EVENT_ROW | TRIGGER_EVENT_BEFORE);
 	TsIdentity	caller;
 	TsRow		row;
@@ -112,6 +114,8 @@ tasksync_mapping_goes(PG_FUNCTION_ARGS)
 	run(&settle, "UPDATE tasksync.task_conflict"
 		" SET resolution = 'LOCAL', resolved_at = now()"
 		" WHERE mapping_id = $1 AND user_id = $2 AND resolution IS NULL",
+		mapping.id, mapping.user_id, mapping.provider_id);
+	run(&forget, "DELETE FROM tasksync.task_change WHERE mapping_id = $1 AND user_id = $2",
 		mapping.id, mapping.user_id, mapping.provider_id);
 	SPI_finish();
 	ts_restore_identity(&caller);

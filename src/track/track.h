@@ -87,12 +87,16 @@ extern const char *const ts_task_user_columns[];
 /*
  * Which mappings a task's changes concern, in SQL over a mapping "m" and a
  * task "t": those of its project that may push, if the task has its home there,
- * has none yet, or the mapping mirrors the homes of others.
+ * has none in this project (it is new, or has come from another project), or
+ * the mapping mirrors the tasks of other homes.
  */
 #define TS_MAPPING_PUSHES "m.sync_direction <> 'FROM_PROVIDER'"
 #define TS_MAPPING_CARRIES_TASK \
-	"(m.project_id = t.project_id AND " \
-	" (m.mirror OR t.provider_id IS NULL OR t.provider_id = m.provider_id))"
+	"(m.project_id = t.project_id AND" \
+	" (m.mirror OR t.provider_id IS NULL OR t.provider_id = m.provider_id OR" \
+	"  NOT EXISTS (SELECT FROM tasksync.task_list_mapping h" \
+	"   WHERE h.provider_id = t.provider_id AND h.project_id = t.project_id" \
+	"   AND h.user_id = t.user_id)))"
 
 /*
  * ts_plan: a plan kept for the life of the backend; *plan is made when NULL.
