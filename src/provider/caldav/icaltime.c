@@ -84,11 +84,11 @@ resolve_zone(const TsIcalDoc *doc, const char *tzid, TsIcalTime *t)
 	t->zone = ts_tzid_zone(doc, tzid);
 	if (t->zone != NULL || !ts_tzid_measure(doc, tzid, &t->wall, &utc, &measured))
 		return;
-	t->measured = true;
 	if (measured != NULL)
 		t->zone = pstrdup(measured);
 	else if (ts_wall_from_seconds(utc, &t->wall))
 		t->zone = "UTC";
+	t->measured = t->zone != NULL;
 }
 
 bool
