@@ -201,7 +201,9 @@ parse_json(const char *json, size_t len, ObjectState *state, JsonSemAction *acti
 	if (result != JSON_SUCCESS)
 	{
 		ts_error(state->err, "22023", "malformed JSON");
-		ts_error_detail(state->err, "%s", json_errdetail(result, state->lex));
+		if (state->lex->token_start != NULL)
+			ts_error_detail(state->err, "The error is at byte %d.",
+							(int) (state->lex->token_start - state->lex->input) + 1);
 	}
 	return !ts_failed(state->err);
 }
