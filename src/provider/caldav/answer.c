@@ -92,11 +92,13 @@ static void
 describe_redirect(const DavAnswer *a, TsError *err)
 {
 	const char *location = ts_response_header(a->resp, "location");
+	char	   *origin;
+	char	   *path;
 
-	if (location == NULL)
+	/* shown without what could be a secret: user, password, query */
+	if (location == NULL || !dav_url_split(location, &origin, &path))
 		return;
-	ts_error_detail(err, "The server redirects to %.*s.",
-					(int) strcspn(location, "?#"), location);
+	ts_error_detail(err, "The server redirects to %s%s.", origin, path);
 	ts_error_hint(err, "If you trust that host, set the provider's url to it.");
 }
 

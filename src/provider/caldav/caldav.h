@@ -94,6 +94,7 @@ typedef struct DavFetch
 	int			to;
 	int			size;			/* how many to ask for at once */
 	bool		singly;			/* the last pass: GETs for what is left */
+	bool		was_missing;	/* a whole report was answered by 404 */
 	bool		list_is_there;	/* asked and answered */
 } DavFetch;
 

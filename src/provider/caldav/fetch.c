@@ -137,7 +137,7 @@ multiget_answer(DavConversation *c, const DavAnswer *a)
 		halve(c);				/* one unreadable object must not hide all others */
 	else if (dav_is_missing(a->status))
 	{
-		dav_caps_learn(c, &c->caps.strict_multiget, true);
+		c->fetch.was_missing = true;
 		halve(c);
 	}
 	else if (a->status == 413 || a->status == 500 || a->status == 507)
@@ -262,6 +262,8 @@ list_answer(DavConversation *c, const DavAnswer *a)
 		dav_fail(c, a, c->list);
 	else
 	{
+		if (c->fetch.was_missing)
+			dav_caps_learn(c, &c->caps.strict_multiget, true);
 		observe_one(c)->gone = true;
 		done_one(c);
 	}

@@ -9,6 +9,29 @@
 
 #include "provider/caldav/caldav.h"
 #include "provider/caldav/provider.h"
+#include "provider/caldav/vtodo.h"
+
+/*
+ * What the settings say about completing a recurring task.  False when they
+ * say something that does not exist.
+ */
+static bool
+recurring_completion(const char *settings, TsRecurringCompletion *result, TsError *err)
+{
+	char	   *value = dav_setting(settings, "recurring_completion", err);
+
+	*result = TS_RECURRING_ADVANCE;
+	if (ts_failed(err))
+		return false;
+	if (value == NULL || strcmp(value, "ADVANCE") == 0)
+		return true;
+	*result = TS_RECURRING_EXCEPTION;
+	if (strcmp(value, "EXCEPTION") == 0)
+		return true;
+	ts_error(err, "22023", "invalid \"recurring_completion\" \"%s\"", value);
+	ts_error_hint(err, "It is ADVANCE or EXCEPTION.");
+	return false;
+}
 
 /* The url is the only setting that has to be there. */
 static bool
@@ -17,6 +40,7 @@ caldav_check_settings(const char *settings, TsError *err)
 	char	   *url = dav_setting(settings, "url", err);
 	char	   *origin;
 	char	   *path;
+	TsRecurringCompletion completion;
 
 	if (ts_failed(err))
 		return false;
@@ -33,7 +57,50 @@ caldav_check_settings(const char *settings, TsError *err)
 		ts_error_hint(err, "It must begin with https:// or http://, and user name and password belong in the credentials.");
 		return false;
 	}
+	return recurring_completion(settings, &completion, err);
+}
+
+/* The codec's options from the engine's. */
+static bool
+codec_options(const TsCodecOptions *opt, TsVtodoOptions *out, TsError *err)
+{
+	memset(out, 0, sizeof(*out));
+	if (opt == NULL)
+		return true;
+	out->uid = opt->uid;
+	out->now = opt->now;
+	out->default_time_zone = opt->default_time_zone;
+	return recurring_completion(opt->settings, &out->recurring_completion, err);
+}
+
+static bool
+caldav_decode(const char *payload, size_t len, const TsCodecOptions *opt,
+			  TsRemoteTask *out, TsError *err)
+{
+	TsVtodoOptions options;
+	TsVtodo		vtodo;
+
+	if (!codec_options(opt, &options, err) ||
+		!ts_vtodo_decode(payload, len, &options, &vtodo, err))
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->is_task = vtodo.is_vtodo;
+	out->task = vtodo.task;
+	out->uid = vtodo.uid;
+	out->modified_at = vtodo.last_modified;
+	out->is_recurring = vtodo.is_recurring;
 	return true;
+}
+
+static char *
+caldav_encode(const TsTask *task, TsFieldMask changed, const char *onto,
+			  size_t onto_len, const TsCodecOptions *opt, TsError *err)
+{
+	TsVtodoOptions options;
+
+	if (!codec_options(opt, &options, err))
+		return NULL;
+	return ts_vtodo_encode(task, changed, onto, onto_len, &options, err);
 }
 
 const TsProvider ts_caldav_provider = {
@@ -48,4 +115,6 @@ const TsProvider ts_caldav_provider = {
 	.next = dav_next,
 	.data = dav_data,
 	.response = dav_response,
+	.decode = caldav_decode,
+	.encode = caldav_encode,
 };

@@ -179,7 +179,10 @@ state_entry(DavConversation *c, const DavEntry *entry)
 	char	   *ctag = marker(entry, DAV_CTAG);
 
 	if (dav_is_missing(entry->status))
+	{
 		c->pull.list_missing = true;
+		return;
+	}
 	if ((op->full || op->cursor == NULL) && (entry->marks & DAV_HAS_REPORTS) != 0)
 	{
 		if (entry->marks & DAV_SYNCS)

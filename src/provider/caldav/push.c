@@ -153,13 +153,20 @@ settle(DavConversation *c, TsOutcome outcome)
 	push_next(c);
 }
 
+/* The conversation ends before these. */
+static void
+not_sent_from(DavConversation *c, int i)
+{
+	for (; i < c->base.op->npush; i++)
+		c->base.op->push[i].outcome = TS_OUTCOME_NOT_SENT;
+}
+
 /* It has the outcome, and the conversation is over; what follows was not sent. */
 static void
 settle_and_fail(DavConversation *c, TsOutcome outcome, const DavAnswer *a)
 {
 	current(c)->outcome = outcome;
-	for (int i = c->push.i + 1; i < c->base.op->npush; i++)
-		c->base.op->push[i].outcome = TS_OUTCOME_NOT_SENT;
+	not_sent_from(c, c->push.i + 1);
 	dav_fail(c, a, c->push.id);
 	if (outcome == TS_OUTCOME_IN_DOUBT)
 		current(c)->error = c->base.error;
@@ -420,10 +427,9 @@ list_answer(DavConversation *c, const DavAnswer *a)
 
 	if (is_missing(c, a))
 	{
-		p->outcome = TS_OUTCOME_NOT_SENT;
+		memset(&p->error, 0, sizeof(p->error));
+		not_sent_from(c, c->push.i);
 		dav_list_gone(c);
-		for (int i = c->push.i + 1; i < c->base.op->npush; i++)
-			c->base.op->push[i].outcome = TS_OUTCOME_NOT_SENT;
 	}
 	else if (p->kind == TS_PUSH_UPDATE)
 		look_at(c, &refused_step, c->push.id);
