@@ -13,6 +13,8 @@
 
 #include "task/task.h"
 
+static char *format_text(const char *fmt, va_list args) pg_attribute_printf(1, 0);
+
 static const char *const status_words[] = {
 	"TODO", "IN_PROGRESS", "COMPLETED", "CANCELLED", NULL
 };

@@ -12,8 +12,8 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "net/secret.h"
 #include "pgtime.h"
+#include "secret/secret.h"
 #include "store/backend.h"
 #include "store/sql.h"
 #include "sync/sync.h"
@@ -305,6 +305,8 @@ start_body(void *arg)
 		return;
 	}
 	run->spec.provider = ts_provider_lookup(p->type);
+	if (!ts_instance_check(&w->err))
+		return;
 	if (run->spec.provider == NULL)
 		refuse(&w->err, psprintf("provider type \"%s\" is not available", p->type),
 			   "Install the extension that provides it.");

@@ -1,0 +1,140 @@
+/*-------------------------------------------------------------------------
+ *
+ * secret.c
+ *	  Sealing and opening credentials.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sodium.h>
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "secret/secret.h"
+#include "store/sql.h"
+#include "tasksync.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#define NONCE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define TAG crypto_aead_xchacha20poly1305_ietf_ABYTES
+
+/* What a ciphertext is bound to: it opens in its own row only. */
+static char *
+associated_data(const char *account_id, const char *user_id)
+{
+	return psprintf("%s/%s", account_id, user_id);
+}
+
+void
+ts_secret_store(const char *account_id, const char *user_id, const char *json)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.secret (account_id, user_id, key_id, sealed, updated_at)"
+		" VALUES ($1, $2, $3, $4, pg_catalog.now())"
+		" ON CONFLICT (account_id, user_id) DO UPDATE SET key_id = EXCLUDED.key_id,"
+		" sealed = EXCLUDED.sealed, updated_at = EXCLUDED.updated_at",
+		{UUIDOID, TEXTOID, TEXTOID, BYTEAOID}
+	};
+	unsigned char key[TS_KEY_BYTES];
+	char		key_id[TS_KEY_ID_CHARS + 1];
+	const char *ad = associated_data(account_id, user_id);
+	size_t		len = strlen(json);
+	bytea	   *sealed = palloc(VARHDRSZ + NONCE + len + TAG);
+	unsigned char *nonce = (unsigned char *) VARDATA(sealed);
+	unsigned long long sealed_len;
+	TsError		err = {0};
+	TsArg		arg;
+
+	if (!ts_key_load(NULL, true, key, key_id, &err))
+		ts_ereport(&err);
+	randombytes_buf(nonce, NONCE);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + NONCE, &sealed_len,
+											   (const unsigned char *) json, len,
+											   (const unsigned char *) ad, strlen(ad),
+											   NULL, nonce, key);
+	sodium_memzero(key, sizeof(key));
+	SET_VARSIZE(sealed, VARHDRSZ + NONCE + sealed_len);
+	arg.value = PointerGetDatum(sealed);
+	arg.isnull = false;
+	ts_run(&stmt, ts_uuid(account_id), ts_text(user_id), ts_text(key_id), arg);
+}
+
+/* The JSON text of the credentials; NULL without err: there are none. */
+static char *
+open_secret(const char *account_id, const char *user_id, TsError *err)
+{
+	static TsStatement stmt = {
+		"SELECT key_id, sealed FROM tasksync.secret WHERE account_id = $1 AND user_id = $2",
+		{UUIDOID, TEXTOID}
+	};
+	unsigned char key[TS_KEY_BYTES];
+	char		key_id[TS_KEY_ID_CHARS + 1];
+	const char *ad = associated_data(account_id, user_id);
+	unsigned long long len;
+	bool		isnull;
+	bytea	   *sealed;
+	unsigned char *nonce;
+	char	   *json;
+	int			rc;
+
+	if (ts_run(&stmt, ts_uuid(account_id), ts_text(user_id)) == 0)
+		return NULL;
+	sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	if (!ts_key_load(ts_col(0, 1), false, key, key_id, err))
+		return NULL;
+	nonce = (unsigned char *) VARDATA(sealed);
+	json = palloc0(VARSIZE(sealed));
+	rc = VARSIZE(sealed) < VARHDRSZ + NONCE + TAG ? -1 :
+		crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *) json, &len, NULL,
+												   nonce + NONCE,
+												   VARSIZE(sealed) - VARHDRSZ - NONCE,
+												   (const unsigned char *) ad, strlen(ad),
+												   nonce, key);
+	sodium_memzero(key, sizeof(key));
+	if (rc != 0)
+	{
+		ts_error(err, "55000", "the credentials of account \"%s\" cannot be decrypted", account_id);
+		ts_error_hint(err, "Set them again with set_credentials().");
+		return NULL;
+	}
+	return json;
+}
+
+/* A member of a JSON object as text; NULL when it is not there. */
+static char *
+member(const char *json, const char *name)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum		result;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(json);
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = CStringGetTextDatum(name);
+	fcinfo->args[1].isnull = false;
+	result = json_object_field_text(fcinfo);
+	explicit_bzero(DatumGetPointer(fcinfo->args[0].value), VARSIZE_ANY(DatumGetPointer(fcinfo->args[0].value)));
+	return fcinfo->isnull ? NULL : TextDatumGetCString(result);
+}
+
+bool
+ts_auth_load(const char *account_id, const char *user_id, const char *origin, TsAuth *auth,
+			 TsError *err)
+{
+	char	   *json;
+
+	memset(auth, 0, sizeof(*auth));
+	json = open_secret(account_id, user_id, err);
+	if (json == NULL)
+		return !ts_failed(err);
+	auth->origin = origin ? pstrdup(origin) : NULL;
+	auth->username = member(json, "username");
+	auth->password = member(json, "password");
+	auth->bearer = member(json, "token");
+	if (auth->bearer == NULL)
+		auth->bearer = member(json, "access_token");
+	sodium_memzero(json, strlen(json));
+	return true;
+}
