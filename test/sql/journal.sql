@@ -77,6 +77,14 @@ COPY tasksync.task (id, user_id, title, project_id) FROM stdin;
 SELECT * FROM journal;
 TRUNCATE tasksync.task_change;
 
+-- a dump brings its journal with it; the next sync compares instead
+UPDATE tasksync.mapping_state SET compared_at = now();
+SET row_security = off;
+INSERT INTO tasksync.task (id, user_id, title, project_id) VALUES (uid('t15'), 'regress_ann', 'restored', uid('p2'));
+RESET row_security;
+SELECT * FROM journal;
+SELECT name_of(mapping_id) AS mapping FROM tasksync.mapping_state WHERE compared_at IS NULL;
+
 -- columns that the engine keeps are no news
 UPDATE tasksync.task SET sync_status = 'SYNCED', last_synced_at = now(), provider_id = uid('s1'), external_task_id = 'x', source = 'CALDAV'
 WHERE id = uid('t11');
