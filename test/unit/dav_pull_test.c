@@ -226,6 +226,12 @@ test_listing(void)
 		{NULL}
 	});
 	tap_ok(c->complete && c->nobs == 1, "shows it all the same");
+	c = pull_all("a listing that breaks off", true, false, (Reply[]) {
+		{PROPFIND, NULL, 207, NULL, STATE(TOKEN("t1"))},
+		{REPORT, NULL, 0},
+		{NULL}
+	});
+	tap_ok(c->cursor == NULL && !c->complete, "does not move the cursor");
 	c = pull_all("a login page", false, true, (Reply[]) {
 		{PROPFIND, NULL, 200, "content-type: text/html\n", "<!DOCTYPE html><html>Please log in</html>"},
 		{NULL}
