@@ -17,7 +17,7 @@
 #include <curl/curl.h>
 #include <unistd.h>
 
-#include "dav_test.h"
+#include "dav_replay.h"
 #include "provider/caldav/provider.h"
 #include "utils/memutils.h"
 
@@ -128,10 +128,10 @@ run(const TsOp *op)
 	while (ts_caldav_provider.next(conv, &req))
 		exchange(conv, &req);
 	if (ts_failed(&conv->error))
-		printf("# %s %s (%s)\n", conv->error.sqlstate, conv->error.message,
+		tap_note("%s %s (%s)", conv->error.sqlstate, conv->error.message,
 			   conv->error.detail ? conv->error.detail : "");
 	if (conv->caps != NULL)
-		printf("# learned %s\n", conv->caps);
+		tap_note("learned %s", conv->caps);
 	return conv;
 }
 
@@ -153,8 +153,8 @@ push(const char *list, TsPushKind kind, const char *id, const char *etag,
 	TsConversation *conv = run(&op);
 
 	if (ts_failed(&p.error))
-		printf("# %s %s (%s)\n", p.error.sqlstate, p.error.message, p.error.detail ? p.error.detail : "");
-	printf("# push kind %d: outcome %d, %d request(s)\n", kind, p.outcome, conv->nrequests);
+		tap_note("%s %s (%s)", p.error.sqlstate, p.error.message, p.error.detail ? p.error.detail : "");
+	tap_note("push kind %d: outcome %d, %d request(s)", kind, p.outcome, conv->nrequests);
 	return p;
 }
 
@@ -193,11 +193,11 @@ make_list(const char *name)
 	.new_list_hint = psprintf("tasksync-%s-%d", name, (int) getpid())};
 	TsConversation *conv = run(&op);
 
-	ok(!ts_failed(&conv->error) && conv->nlists == 1, "list %s is made (%d requests)", name, conv->nrequests);
+	tap_ok(!ts_failed(&conv->error) && conv->nlists == 1, "list %s is made (%d requests)", name, conv->nrequests);
 	if (conv->nlists != 1)
 		exit(1);
-	is(conv->lists[0].name, name, "it has its name");
-	is(conv->lists[0].color, "#12ab9f", "it has its colour");
+	tap_is(conv->lists[0].name, name, "it has its name");
+	tap_is(conv->lists[0].color, "#12ab9f", "it has its colour");
 	return conv->lists[0].id;
 }
 
@@ -210,7 +210,7 @@ check_lists(const char *id, bool expected)
 
 	for (int i = 0; i < conv->nlists; i++)
 		found = found || strcmp(conv->lists[i].id, id) == 0;
-	ok(!ts_failed(&conv->error) && found == expected, "the list %s listed (%d lists, %d requests)",
+	tap_ok(!ts_failed(&conv->error) && found == expected, "the list %s listed (%d lists, %d requests)",
 	   expected ? "is" : "is not", conv->nlists, conv->nrequests);
 }
 
@@ -227,78 +227,78 @@ check_tasks(const char *list, const char *other)
 	TsObservation *obs;
 	const char *ids[3];
 
-	ok(conv->complete && conv->nobs == 0, "a new list is empty (%d requests)", conv->nrequests);
+	tap_ok(conv->complete && conv->nobs == 0, "a new list is empty (%d requests)", conv->nrequests);
 
 	a = push(list, TS_PUSH_CREATE, "aaaa-1", NULL, vtodo("aaaa-1", "one"), NULL, caps);
-	ok(a.outcome == TS_OUTCOME_DONE, "a task is created");
+	tap_ok(a.outcome == TS_OUTCOME_DONE, "a task is created");
 	b = push(list, TS_PUSH_CREATE, "bbbb-2.ics", NULL, vtodo("bbbb-2", "two"), NULL, caps);
-	ok(b.outcome == TS_OUTCOME_DONE, "another one");
+	tap_ok(b.outcome == TS_OUTCOME_DONE, "another one");
 
 	conv = pull(list, cursor, false, false, caps);
-	ok(find(conv, a.new_external_id) != NULL && find(conv, b.new_external_id) != NULL,
+	tap_ok(find(conv, a.new_external_id) != NULL && find(conv, b.new_external_id) != NULL,
 	   "a pull shows both (%d requests)", conv->nrequests);
 	cursor = conv->cursor;
 	conv = pull(list, cursor, false, false, caps);
-	ok(conv->nrequests == 1, "a pull without news is one request");
-	ok(conv->unchanged, "and unchanged");
+	tap_ok(conv->nrequests == 1, "a pull without news is one request");
+	tap_ok(conv->unchanged, "and unchanged");
 
 	conv = pull(list, NULL, false, true, caps);
 	obs = find(conv, a.new_external_id);
-	ok(conv->complete && conv->nobs == 2 && obs != NULL && obs->payload != NULL &&
+	tap_ok(conv->complete && conv->nobs == 2 && obs != NULL && obs->payload != NULL &&
 	   strstr(obs->payload, "SUMMARY:one") != NULL, "a first pull brings the tasks' text (%d requests)", conv->nrequests);
 	if (conv->caps != NULL)
 		caps = conv->caps;
-	is(a.new_etag, obs->etag, "the etag of the PUT is that of the listing");
+	tap_is(a.new_etag, obs->etag, "the etag of the PUT is that of the listing");
 
 	p = push(list, TS_PUSH_CREATE, "aaaa-1", NULL, vtodo("aaaa-1", "again"), NULL, caps);
-	ok(p.outcome == TS_OUTCOME_EXISTS, "creating it again finds it there");
-	is(p.new_external_id, a.new_external_id, "under its id");
+	tap_ok(p.outcome == TS_OUTCOME_EXISTS, "creating it again finds it there");
+	tap_is(p.new_external_id, a.new_external_id, "under its id");
 	p = push(list, TS_PUSH_UPDATE, a.new_external_id, a.new_etag, vtodo("aaaa-1", "uno"), NULL, caps);
-	ok(p.outcome == TS_OUTCOME_DONE, "an update");
+	tap_ok(p.outcome == TS_OUTCOME_DONE, "an update");
 	p = push(list, TS_PUSH_UPDATE, a.new_external_id, a.new_etag, vtodo("aaaa-1", "eins"), NULL, caps);
-	ok(p.outcome == TS_OUTCOME_CONFLICT, "an update of what has changed is a conflict");
+	tap_ok(p.outcome == TS_OUTCOME_CONFLICT, "an update of what has changed is a conflict");
 	p = push(list, TS_PUSH_DELETE, a.new_external_id, a.new_etag, NULL, NULL, caps);
-	ok(p.outcome == TS_OUTCOME_CONFLICT, "so is a deletion");
+	tap_ok(p.outcome == TS_OUTCOME_CONFLICT, "so is a deletion");
 	p = push(list, TS_PUSH_CREATE, "cccc-3", NULL, "garbage", NULL, caps);
-	ok(p.outcome == TS_OUTCOME_REFUSED, "garbage is refused");
+	tap_ok(p.outcome == TS_OUTCOME_REFUSED, "garbage is refused");
 
 	conv = pull(list, cursor, false, false, caps);
-	ok(find(conv, a.new_external_id) != NULL, "a pull shows the update (%d requests, %d objects)",
+	tap_ok(find(conv, a.new_external_id) != NULL, "a pull shows the update (%d requests, %d objects)",
 	   conv->nrequests, conv->nobs);
 	cursor = conv->cursor;
 	ids[0] = a.new_external_id;
 	ids[1] = psprintf("%snever-there.ics", list);
 	ids[2] = b.new_external_id;
 	conv = fetch(list, ids, 1, caps);
-	ok(conv->nobs == 1 && conv->nrequests == 1 && conv->obs[0].payload != NULL, "fetching one is one request");
+	tap_ok(conv->nobs == 1 && conv->nrequests == 1 && conv->obs[0].payload != NULL, "fetching one is one request");
 	a.new_etag = conv->obs[0].etag;
 	conv = fetch(list, ids, 3, caps);
-	ok(conv->nobs == 3 && find(conv, ids[0])->payload != NULL && find(conv, ids[2])->payload != NULL &&
+	tap_ok(conv->nobs == 3 && find(conv, ids[0])->payload != NULL && find(conv, ids[2])->payload != NULL &&
 	   find(conv, ids[1])->gone, "fetching three, one of them missing (%d requests)", conv->nrequests);
 
 	p = push(list, TS_PUSH_MOVE, b.new_external_id, b.new_etag, NULL, other, caps);
-	ok(p.outcome == TS_OUTCOME_DONE || p.outcome == TS_OUTCOME_UNSUPPORTED, "a move, or none");
+	tap_ok(p.outcome == TS_OUTCOME_DONE || p.outcome == TS_OUTCOME_UNSUPPORTED, "a move, or none");
 	if (p.outcome == TS_OUTCOME_DONE)
 	{
 		conv = fetch(other, (const char **) &p.new_external_id, 1, caps);
-		ok(conv->nobs == 1 && conv->obs[0].payload != NULL, "it is there now");
+		tap_ok(conv->nobs == 1 && conv->obs[0].payload != NULL, "it is there now");
 		p = push(list, TS_PUSH_UPDATE, b.new_external_id, b.new_etag, vtodo("bbbb-2", "zwei"), NULL, caps);
-		ok(p.outcome == TS_OUTCOME_GONE, "and no longer here");
+		tap_ok(p.outcome == TS_OUTCOME_GONE, "and no longer here");
 	}
 
 	p = push(list, TS_PUSH_DELETE, a.new_external_id, a.new_etag, NULL, NULL, caps);
-	ok(p.outcome == TS_OUTCOME_DONE, "a deletion");
+	tap_ok(p.outcome == TS_OUTCOME_DONE, "a deletion");
 	p = push(list, TS_PUSH_DELETE, a.new_external_id, a.new_etag, NULL, NULL, caps);
-	ok(p.outcome == TS_OUTCOME_DONE, "a deletion of what is gone");
+	tap_ok(p.outcome == TS_OUTCOME_DONE, "a deletion of what is gone");
 	conv = pull(list, cursor, false, false, caps);
 	obs = find(conv, a.new_external_id);
-	ok(obs != NULL ? obs->gone : conv->complete, "a pull shows the deletion, or by its absence (%d requests)",
+	tap_ok(obs != NULL ? obs->gone : conv->complete, "a pull shows the deletion, or by its absence (%d requests)",
 	   conv->nrequests);
 
 	conv = pull(list, "{\"token\": \"http://sabre.io/ns/sync/nonsense\"}", false, false, caps);
-	ok(!ts_failed(&conv->error) && conv->cursor != NULL, "a cursor that is no good costs %d requests", conv->nrequests);
+	tap_ok(!ts_failed(&conv->error) && conv->cursor != NULL, "a cursor that is no good costs %d requests", conv->nrequests);
 	conv = pull(list, cursor, true, false, caps);
-	ok(conv->complete, "an audit (%d requests)", conv->nrequests);
+	tap_ok(conv->complete, "an audit (%d requests)", conv->nrequests);
 }
 
 static void
@@ -308,11 +308,11 @@ check_gone(const char *list)
 	TsConversation *conv = pull(list, NULL, false, true, NULL);
 	TsPush		p;
 
-	ok(conv->list_gone && !conv->complete, "a pull says that the list is gone");
+	tap_ok(conv->list_gone && !conv->complete, "a pull says that the list is gone");
 	conv = fetch(list, ids, 2, NULL);
-	ok(conv->list_gone && conv->nobs == 0, "a fetch says so, and calls no task gone");
+	tap_ok(conv->list_gone && conv->nobs == 0, "a fetch says so, and calls no task gone");
 	p = push(list, TS_PUSH_CREATE, "dddd-4", NULL, vtodo("dddd-4", "late"), NULL, NULL);
-	ok(p.outcome == TS_OUTCOME_NOT_SENT, "and nothing can be created in it");
+	tap_ok(p.outcome == TS_OUTCOME_NOT_SENT, "and nothing can be created in it");
 }
 
 int
@@ -323,6 +323,7 @@ main(int argc, char **argv)
 
 	if (argc != 2 && argc != 4)
 		return 2;
+	tap_start();
 	site.url = argv[1];
 	if (argc == 4)
 		user_password = psprintf("%s:%s", argv[2], argv[3]);
@@ -338,24 +339,24 @@ main(int argc, char **argv)
 		TsConversation *conv = run(&op);
 		TsOp		again = {.kind = TS_OP_LISTS};
 
-		ok(!ts_failed(&conv->error), "the list is renamed (%d requests)", conv->nrequests);
+		tap_ok(!ts_failed(&conv->error), "the list is renamed (%d requests)", conv->nrequests);
 		site.url = psprintf("%s%s", pnstrdup(argv[1], strcspn(strstr(argv[1], "://") + 3, "/") + (strstr(argv[1], "://") + 3 - argv[1])), list);
 		conv = run(&again);
-		is(conv->lists[0].name, op.name, "a list's own url works; its name is new");
-		is(conv->lists[0].color, op.color, "and its colour");
-		ok(conv->nlists >= 2, "and the others are found from there (%d requests)", conv->nrequests);
+		tap_is(conv->lists[0].name, op.name, "a list's own url works; its name is new");
+		tap_is(conv->lists[0].color, op.color, "and its colour");
+		tap_ok(conv->nlists >= 2, "and the others are found from there (%d requests)", conv->nrequests);
 		site.url = argv[1];
 	}
 	{
 		TsOp		op = {.kind = TS_OP_LIST_DELETE, .list_id = list};
 		TsOp		op2 = {.kind = TS_OP_LIST_DELETE, .list_id = other};
 
-		ok(!ts_failed(&run(&op)->error), "the list is deleted");
-		ok(!ts_failed(&run(&op)->error), "so it is when it is not there");
+		tap_ok(!ts_failed(&run(&op)->error), "the list is deleted");
+		tap_ok(!ts_failed(&run(&op)->error), "so it is when it is not there");
 		run(&op2);
 	}
 	check_lists(list, false);
 	check_gone(list);
 	curl_easy_cleanup(curl);
-	return done_testing();
+	return tap_done();
 }

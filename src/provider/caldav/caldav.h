@@ -73,6 +73,8 @@ typedef struct DavPull
 {
 	char	   *token;			/* sync-token to go on from, or NULL */
 	char	   *ctag;
+	bool		same;			/* the list's markers are the cursor's */
+	char	   *cursor;			/* of the markers, for when all has been listed */
 	bool		more;			/* 507: this was a part */
 	bool		cut;			/* 507: this listing is not all of it */
 	bool		payloads;		/* ask for the objects' text */

@@ -193,9 +193,9 @@ state_entry(DavConversation *c, const DavEntry *entry)
 			dav_caps_learn(c, &c->caps.no_query, false);
 	}
 
-	c->base.unchanged = c->pull.ctag != NULL ?
+	c->pull.same = c->pull.ctag != NULL ?
 		same_marker(c->pull.ctag, ctag) : same_marker(c->pull.token, token);
-	c->base.cursor = dav_cursor_text(token, ctag);
+	c->pull.cursor = dav_cursor_text(token, ctag);
 }
 
 static void
@@ -203,10 +203,14 @@ state_answer(DavConversation *c, const DavAnswer *a)
 {
 	if (dav_is_missing(a->status) || c->pull.list_missing)
 		dav_list_gone(c);
-	else if (!a->understood || c->base.cursor == NULL)
+	else if (!a->understood || c->pull.cursor == NULL)
 		dav_fail(c, a, c->list);
-	else if (c->base.unchanged)
+	else if (c->pull.same)
+	{
+		c->base.unchanged = true;
+		c->base.cursor = c->pull.cursor;
 		c->step = NULL;
+	}
 	else
 		begin_listing(c);
 }
@@ -272,8 +276,7 @@ static void
 end_listing(DavConversation *c)
 {
 	c->base.complete = !c->pull.cut;
-	if (c->base.cursor == NULL)
-		c->base.cursor = dav_cursor_text(NULL, NULL);
+	c->base.cursor = c->pull.cursor != NULL ? c->pull.cursor : dav_cursor_text(NULL, NULL);
 	c->step = NULL;
 }
 

@@ -1,19 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * dav_test.h
- *	  For the CalDAV provider's test programs: TAP output, and conversations
- *	  replayed from a script of requests and answers.
+ * dav_replay.h
+ *	  For the CalDAV provider's test programs: conversations replayed from a
+ *	  script of requests and answers.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DAV_TEST_H
-#define DAV_TEST_H
+#ifndef DAV_REPLAY_H
+#define DAV_REPLAY_H
 
 #include "provider/provider.h"
-
-extern void ok(bool good, const char *fmt,...) pg_attribute_printf(2, 3);
-extern void is(const char *got, const char *expected, const char *name);
-extern int	done_testing(void);
+#include "tap.h"
 
 /* One expected request and its answer; an entry without a request ends a script. */
 typedef struct Reply
@@ -59,4 +56,4 @@ extern TsObservation *observed(TsConversation *conv, const char *id);
 	" xmlns:cal=\"urn:ietf:params:xml:ns:caldav\">" content "</d:error>"
 #define XML_TYPE "content-type: application/xml; charset=utf-8\n"
 
-#endif							/* DAV_TEST_H */
+#endif							/* DAV_REPLAY_H */

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * dav_push.c
+ * dav_push_test.c
  *	  Pushing objects: statuses and what they amount to.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "dav_test.h"
+#include "dav_replay.h"
 
 #define ROOT "https://dav.test"
 #define PUT "PUT " ROOT "/c/1.ics"
@@ -46,7 +46,7 @@ push(const char *name, TsPushKind kind, const char *etag, const char *caps, cons
 static void
 came_to(const TsPush *p, TsOutcome outcome)
 {
-	is(outcome_names[p->outcome], outcome_names[outcome], "its outcome");
+	tap_is(outcome_names[p->outcome], outcome_names[outcome], "its outcome");
 }
 
 static void
@@ -59,44 +59,44 @@ test_create(void)
 		{NULL}
 	});
 	came_to(p, TS_OUTCOME_DONE);
-	is(p->new_external_id, "/c/1.ics", "its id");
-	is(p->new_etag, "\"a\"", "its etag");
+	tap_is(p->new_external_id, "/c/1.ics", "its id");
+	tap_is(p->new_etag, "\"a\"", "its etag");
 
 	p = push("create, 200 without etag", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {{PUT, NULL, 200, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_DONE);
-	is(p->new_etag, NULL, "no etag");
+	tap_is(p->new_etag, NULL, "no etag");
 
 	p = push("create what is there", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {
 		{PUT, NULL, 412, NULL, ""}, {LOOK, "Depth: 0", 207, NULL, SEEN("b")}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_EXISTS);
-	is(p->new_external_id, "/c/1.ics", "its id");
-	is(p->new_etag, "\"b\"", "its etag");
+	tap_is(p->new_external_id, "/c/1.ics", "its id");
+	tap_is(p->new_etag, "\"b\"", "its etag");
 
 	p = push("create, 412 for garbage (DAViCal)", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {
 		{PUT, NULL, 412, NULL, "not a calendar"}, {LOOK, NULL, 404, NULL, ""}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_REFUSED);
-	is(p->error.detail, "The server said: not a calendar", "the first answer's words");
+	tap_is(p->error.detail, "The server said: not a calendar", "the first answer's words");
 
 	p = push("create, UID taken (Radicale 409)", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {
 		{PUT, NULL, 409, XML_TYPE, DAV_ERROR("<cal:no-uid-conflict><d:href>/c/%6Fther.ics</d:href></cal:no-uid-conflict>")}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_EXISTS);
-	is(p->new_external_id, "/c/other.ics", "where it is");
+	tap_is(p->new_external_id, "/c/other.ics", "where it is");
 
 	p = push("create, UID taken (Xandikos 207)", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {
 		{PUT, NULL, 207, XML_TYPE, MULTISTATUS(RESPONSE("/c/1.ics", STATUS("412 Precondition Failed") "<d:error><cal:no-uid-conflict/></d:error>"))}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_EXISTS);
-	is(p->new_external_id, NULL, "somewhere");
+	tap_is(p->new_external_id, NULL, "somewhere");
 
 	p = push("create, garbage (Xandikos 207)", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {
 		{PUT, NULL, 207, XML_TYPE, MULTISTATUS(RESPONSE("/c/1.ics", STATUS("412 Precondition Failed")
 				"<d:error><cal:valid-calendar-data/></d:error><d:responsedescription>bad line</d:responsedescription>"))}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_REFUSED);
-	is(p->error.detail, "The server said: valid-calendar-data: bad line", "with its words");
+	tap_is(p->error.detail, "The server said: valid-calendar-data: bad line", "with its words");
 
 	p = push("create, a 207 that can't be read", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {{PUT, NULL, 207, NULL, "?"}, {NULL}});
 	came_to(p, TS_OUTCOME_IN_DOUBT);
@@ -105,12 +105,12 @@ test_create(void)
 		{PUT, NULL, 404, NULL, ""}, {LOOK_LIST, NULL, 207, NULL, MULTISTATUS(RESPONSE("/c/", PROPSTAT("404 Not Found", "<d:getetag/>")))}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_REFUSED);
-	ok(!conv->list_gone, "the list is there");
+	tap_ok(!conv->list_gone, "the list is there");
 	p = push("create in a list that is gone", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {
 		{PUT, NULL, 409, NULL, ""}, {LOOK_LIST, NULL, 404, NULL, ""}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_NOT_SENT);
-	ok(conv->list_gone && ts_failed(&conv->error) && !ts_failed(&p->error), "list_gone");
+	tap_ok(conv->list_gone && ts_failed(&conv->error) && !ts_failed(&p->error), "list_gone");
 
 	p = push("create where conditions are ignored (SOGo)", TS_PUSH_CREATE, NULL, "{\"lax_conditions\": true}", (Reply[]) {
 		{LOOK, NULL, 207, NULL, SEEN("gcs00000001")}, {NULL}
@@ -133,7 +133,7 @@ test_refusals(void)
 							 (Reply[]) {{PUT, NULL, statuses[i], NULL, "no"}, {NULL}});
 
 		came_to(p, TS_OUTCOME_REFUSED);
-		ok(!ts_failed(&conv->error) && ts_failed(&p->error), "the conversation goes on");
+		tap_ok(!ts_failed(&conv->error) && ts_failed(&p->error), "the conversation goes on");
 	}
 }
 
@@ -144,24 +144,24 @@ test_trouble(void)
 
 	p = push("401", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, NULL, 401, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
-	ok(conv->auth_failed && strcmp(conv->error.sqlstate, "TS401") == 0, "auth_failed");
+	tap_ok(conv->auth_failed && strcmp(conv->error.sqlstate, "TS401") == 0, "auth_failed");
 	p = push("423", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, NULL, 423, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
 	p = push("503", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, NULL, 503, NULL, "", .retry_after = 60}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
-	ok(conv->retry_after == 60, "Retry-After");
+	tap_ok(conv->retry_after == 60, "Retry-After");
 	p = push("500", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, NULL, 500, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_IN_DOUBT);
 	p = push("504", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {{PUT, NULL, 504, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_IN_DOUBT);
 	p = push("302", TS_PUSH_CREATE, NULL, NULL, (Reply[]) {{PUT, NULL, 302, "location: https://x.test/\n", ""}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
-	is(conv->error.sqlstate, "42501", "42501");
+	tap_is(conv->error.sqlstate, "42501", "42501");
 	p = push("no connection", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, NULL, 0}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
 	p = push("the answer was lost", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, NULL, 0, .maybe_applied = true}, {NULL}});
 	came_to(p, TS_OUTCOME_IN_DOUBT);
-	is(p->error.sqlstate, "TS503", "why");
+	tap_is(p->error.sqlstate, "TS503", "why");
 }
 
 static void
@@ -171,7 +171,7 @@ test_update(void)
 
 	p = push("update", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {{PUT, "If-Match: \"a\"\n", 204, "etag: W/\"b\"\n", ""}, {NULL}});
 	came_to(p, TS_OUTCOME_DONE);
-	is(p->new_etag, "W/\"b\"", "a weak etag is kept as it is");
+	tap_is(p->new_etag, "W/\"b\"", "a weak etag is kept as it is");
 	p = push("update, changed there", TS_PUSH_UPDATE, "\"a\"", NULL, (Reply[]) {
 		{PUT, NULL, 412, NULL, ""}, {LOOK, NULL, 207, NULL, SEEN("b")}, {NULL}
 	});
@@ -201,7 +201,7 @@ test_update(void)
 	came_to(p, TS_OUTCOME_CONFLICT);
 	p = push("update, the look fails", TS_PUSH_UPDATE, "W/\"a\"", NULL, (Reply[]) {{LOOK, NULL, 500, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
-	ok(ts_failed(&conv->error), "the conversation failed");
+	tap_ok(ts_failed(&conv->error), "the conversation failed");
 }
 
 static void
@@ -255,8 +255,8 @@ test_move(void)
 		{LOOK_THERE, NULL, 207, NULL, MULTISTATUS(MEMBER("/d/1.ics", "b"))}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_DONE);
-	is(p->new_external_id, "/d/1.ics", "its new id");
-	is(p->new_etag, "\"b\"", "its new etag");
+	tap_is(p->new_external_id, "/d/1.ics", "its new id");
+	tap_is(p->new_etag, "\"b\"", "its new etag");
 	p = push("move, renamed by the server", TS_PUSH_MOVE, "\"a\"", NULL, (Reply[]) {
 		{MOVE, NULL, 201, NULL, ""}, {LOOK_THERE, NULL, 404, NULL, ""}, {NULL}
 	});
@@ -275,11 +275,12 @@ test_move(void)
 int
 main(void)
 {
+	tap_start();
 	test_create();
 	test_refusals();
 	test_trouble();
 	test_update();
 	test_delete();
 	test_move();
-	return done_testing();
+	return tap_done();
 }

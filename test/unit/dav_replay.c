@@ -1,53 +1,19 @@
 /*-------------------------------------------------------------------------
  *
- * dav_test.c
- *	  For the CalDAV provider's test programs: TAP output, and conversations
- *	  replayed from a script of requests and answers.
+ * dav_replay.c
+ *	  For the CalDAV provider's test programs: conversations replayed from a
+ *	  script of requests and answers.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "dav_test.h"
+#include "dav_replay.h"
 #include "provider/caldav/provider.h"
 
 #define PIECE 7					/* bytes of a streamed body at once */
 
-static int	tests;
-static int	failures;
 static TsSite site = {.url = "https://dav.test/", .user_agent = "tasksync-test"};
-
-void
-ok(bool good, const char *fmt,...)
-{
-	va_list		args;
-
-	printf("%sok %d - ", good ? "" : "not ", ++tests);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf("\n");
-	fflush(stdout);
-	failures += !good;
-}
-
-void
-is(const char *got, const char *expected, const char *name)
-{
-	bool		good = got != NULL && expected != NULL ?
-		strcmp(got, expected) == 0 : got == expected;
-
-	ok(good, "%s", name);
-	if (!good)
-		printf("# got      %s\n# expected %s\n", got ? got : "NULL", expected ? expected : "NULL");
-}
-
-int
-done_testing(void)
-{
-	printf("1..%d\n", tests);
-	return failures != 0;
-}
 
 void
 set_site(const char *url)
@@ -159,7 +125,7 @@ replay(const char *name, const TsOp *op, const Reply *script)
 		printf("# not asked: %s\n", script->request);
 		good = false;
 	}
-	ok(good, "%s", name);
+	tap_ok(good, "%s", name);
 	if (!good && ts_failed(&conv->error))
 		printf("# %s %s\n", conv->error.sqlstate, conv->error.message);
 	return conv;

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * dav_lists.c
+ * dav_lists_test.c
  *	  Finding, creating, changing and deleting lists.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "dav_test.h"
+#include "dav_replay.h"
 
 #define ROOT "https://dav.test"
 #define FIND(path) "PROPFIND " ROOT path
@@ -52,15 +52,15 @@ test_discovery(void)
 			RESPONSE("/h/secret/", STATUS("403 Forbidden")))},
 		{NULL}
 	});
-	ok(c->nlists == 3 && !ts_failed(&c->error), "three lists that take tasks");
-	is(c->lists[0].id, "/h/a/", "an id");
-	is(c->lists[0].name, "A & a", "a name in CDATA");
-	is(c->lists[0].color, "#ff00aa", "a colour");
-	is(c->lists[0].description, "d", "a description");
-	is(c->lists[0].sync_token, "c", "a marker");
-	ok(!c->lists[0].is_writable && c->lists[1].is_writable && c->lists[2].is_writable, "writable by the privileges, or when they say nothing");
-	is(c->lists[1].name, "b c", "a name from the path");
-	is(c->lists[1].sync_token, "t", "another marker");
+	tap_ok(c->nlists == 3 && !ts_failed(&c->error), "three lists that take tasks");
+	tap_is(c->lists[0].id, "/h/a/", "an id");
+	tap_is(c->lists[0].name, "A & a", "a name in CDATA");
+	tap_is(c->lists[0].color, "#ff00aa", "a colour");
+	tap_is(c->lists[0].description, "d", "a description");
+	tap_is(c->lists[0].sync_token, "c", "a marker");
+	tap_ok(!c->lists[0].is_writable && c->lists[1].is_writable && c->lists[2].is_writable, "writable by the privileges, or when they say nothing");
+	tap_is(c->lists[1].name, "b c", "a name from the path");
+	tap_is(c->lists[1].sync_token, "t", "another marker");
 
 	c = lists("several homes, one of them not mine", ROOT "/dav", (Reply[]) {
 		{FIND("/dav"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/dav", "<cal:calendar-home-set><d:href>/h/</d:href>\n<d:href>https://p7.test/h/</d:href><d:href>" ROOT "/x/</d:href></cal:calendar-home-set>"))},
@@ -69,8 +69,8 @@ test_discovery(void)
 		{FIND("/x/"), NULL, 403, NULL, ""},
 		{NULL}
 	});
-	ok(c->nlists == 2 && !ts_failed(&c->error), "what can be read is listed");
-	is(c->lists[1].id, "https://p7.test/h/a/", "a list on another host");
+	tap_ok(c->nlists == 2 && !ts_failed(&c->error), "what can be read is listed");
+	tap_is(c->lists[1].id, "https://p7.test/h/a/", "a list on another host");
 
 	c = lists("a home with a bad day", ROOT, (Reply[]) {
 		{FIND("/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/", "<cal:calendar-home-set><d:href>/h/</d:href><d:href>/i/</d:href></cal:calendar-home-set>"))},
@@ -78,7 +78,7 @@ test_discovery(void)
 		{FIND("/i/"), NULL, 500, NULL, ""},
 		{NULL}
 	});
-	is(c->error.sqlstate, "TS503", "is an error: no list may seem to vanish");
+	tap_is(c->error.sqlstate, "TS503", "is an error: no list may seem to vanish");
 
 	c = lists("by well-known", ROOT "/", (Reply[]) {
 		{FIND("/"), NULL, 405, NULL, ""},
@@ -87,7 +87,7 @@ test_discovery(void)
 		{FIND("/h/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/", ""))},
 		{NULL}
 	});
-	ok(c->nlists == 0 && !ts_failed(&c->error), "a home may be empty");
+	tap_ok(c->nlists == 0 && !ts_failed(&c->error), "a home may be empty");
 
 	c = lists("no property anywhere (Synology): the URL is the home", ROOT "/h", (Reply[]) {
 		{FIND("/h"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h", "<d:resourcetype><d:collection/></d:resourcetype>"))},
@@ -95,46 +95,46 @@ test_discovery(void)
 		{FIND("/h/"), "Depth: 1", 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", CALENDAR))},
 		{NULL}
 	});
-	ok(c->nlists == 1 && !ts_failed(&c->error), "it is");
+	tap_ok(c->nlists == 1 && !ts_failed(&c->error), "it is");
 	c = lists("a URL that leads nowhere", ROOT "/h", (Reply[]) {
 		{FIND("/h"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h", ""))},
 		{FIND("/.well-known/caldav"), NULL, 301, "location: https://other.test/\n", ""},
 		{FIND("/h/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h", ""))},
 		{NULL}
 	});
-	ok(strcmp(c->error.sqlstate, "TS502") == 0 && c->error.hint != NULL, "is an error with a hint");
+	tap_ok(strcmp(c->error.sqlstate, "TS502") == 0 && c->error.hint != NULL, "is an error with a hint");
 	c = lists("no CalDAV at all", ROOT, (Reply[]) {
 		{FIND("/"), NULL, 404, NULL, ""},
 		{FIND("/.well-known/caldav"), NULL, 404, NULL, ""},
 		{NULL}
 	});
-	is(c->error.message, "could not find a CalDAV service at \"/\": HTTP status 404", "says where it was sought");
+	tap_is(c->error.message, "could not find a CalDAV service at \"/\": HTTP status 404", "says where it was sought");
 	c = lists("a cross-host redirect from well-known", ROOT, (Reply[]) {
 		{FIND("/"), NULL, 404, NULL, ""},
 		{FIND("/.well-known/caldav"), NULL, 301, "location: https://caldav.other.test/\n", ""},
 		{NULL}
 	});
-	is(c->error.sqlstate, "42501", "is for the user to decide");
+	tap_is(c->error.sqlstate, "42501", "is for the user to decide");
 
 	c = lists("the URL is a list", ROOT "/h/a/", (Reply[]) {
 		{FIND("/h/a/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", CALENDAR COMPONENT("VTODO")))},
 		{NULL}
 	});
-	ok(c->nlists == 1, "just this one");
+	tap_ok(c->nlists == 1, "just this one");
 	c = lists("the URL is a list, and its home can be found", ROOT "/h/a/", (Reply[]) {
 		{FIND("/h/a/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", CALENDAR COMPONENT("VTODO") PRINCIPAL("/p/")))},
 		{FIND("/p/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/p/", HOME("/h/")))},
 		{FIND("/h/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/b/", CALENDAR) OK_PROPS("/h/a", CALENDAR))},
 		{NULL}
 	});
-	ok(c->nlists == 2 && strcmp(c->lists[0].id, "/h/a/") == 0, "this one first, and once");
+	tap_ok(c->nlists == 2 && strcmp(c->lists[0].id, "/h/a/") == 0, "this one first, and once");
 
 	c = lists("401", ROOT, (Reply[]) {{FIND("/"), NULL, 401, "www-authenticate: Basic\n", ""}, {NULL}});
-	ok(c->auth_failed && c->error.hint != NULL, "auth_failed");
+	tap_ok(c->auth_failed && c->error.hint != NULL, "auth_failed");
 	c = lists("429", ROOT, (Reply[]) {{FIND("/"), NULL, 429, NULL, "", .retry_after = 5}, {NULL}});
-	ok(c->retry_after == 5 && !c->auth_failed, "Retry-After");
+	tap_ok(c->retry_after == 5 && !c->auth_failed, "Retry-After");
 	c = lists("a bad url", "nonsense", (Reply[]) {{NULL}});
-	is(c->error.sqlstate, "22023", "22023");
+	tap_is(c->error.sqlstate, "22023", "22023");
 	set_site(ROOT);
 }
 
@@ -170,8 +170,8 @@ test_create(void)
 		{FIND("/h/u-1/"), NULL, 207, NULL, MADE(NAMED BLUE)},
 		{NULL}
 	});
-	ok(c->nlists == 1 && strcmp(c->lists[0].id, "/h/u-1/") == 0, "the new list");
-	is(c->lists[0].color, "#0000ff", "its colour");
+	tap_ok(c->nlists == 1 && strcmp(c->lists[0].id, "/h/u-1/") == 0, "the new list");
+	tap_is(c->lists[0].color, "#0000ff", "its colour");
 
 	c = create("create, the colour ignored (Xandikos)", (Reply[]) {
 		{"MKCALENDAR " NEW, NULL, 201, NULL, ""},
@@ -180,7 +180,7 @@ test_create(void)
 		MULTISTATUS(OK_PROPS("/h/u-1/", "<ical:calendar-color/>"))},
 		{NULL}
 	});
-	is(c->lists[0].color, "#0000ff", "is written afterwards");
+	tap_is(c->lists[0].color, "#0000ff", "is written afterwards");
 
 	c = create("create by extended MKCOL (Baikal)", (Reply[]) {
 		{"MKCALENDAR " NEW, NULL, 501, NULL, ""},
@@ -188,23 +188,23 @@ test_create(void)
 		{FIND("/h/u-1/"), NULL, 207, NULL, MADE(NAMED BLUE)},
 		{NULL}
 	});
-	ok(c->nlists == 1, "made");
+	tap_ok(c->nlists == 1, "made");
 	c = create("create what an earlier attempt made", (Reply[]) {
 		{"MKCALENDAR " NEW, NULL, 405, NULL, ""},
 		{"MKCOL " NEW, NULL, 405, NULL, ""},
 		{FIND("/h/u-1/"), NULL, 207, NULL, MADE(NAMED BLUE)},
 		{NULL}
 	});
-	ok(c->nlists == 1 && !ts_failed(&c->error), "taken over");
+	tap_ok(c->nlists == 1 && !ts_failed(&c->error), "taken over");
 	c = create("create, refused (Xandikos' 207)", (Reply[]) {
 		{"MKCALENDAR " NEW, NULL, 207, XML_TYPE, MULTISTATUS(RESPONSE("/h/u-1/", STATUS("403 Forbidden") "<d:error><d:resource-must-be-null/></d:error>"))},
 		{"MKCOL " NEW, NULL, 403, NULL, "no room"},
 		{FIND("/h/u-1/"), NULL, 404, NULL, ""},
 		{NULL}
 	});
-	is(c->error.detail, "The server said: no room", "an error with the server's words");
+	tap_is(c->error.detail, "The server said: no room", "an error with the server's words");
 	c = create("create, the answer lost", (Reply[]) {{"MKCALENDAR " NEW, NULL, 0, .maybe_applied = true}, {NULL}});
-	is(c->error.sqlstate, "TS503", "TS503");
+	tap_is(c->error.sqlstate, "TS503", "TS503");
 }
 
 static TsConversation *
@@ -232,12 +232,12 @@ test_update(void)
 		MULTISTATUS(OK_PROPS("/h/a/", "<d:displayname/><ical:calendar-color/>"))},
 		{NULL}
 	});
-	ok(!ts_failed(&c->error), "done");
+	tap_ok(!ts_failed(&c->error), "done");
 	c = update("nothing to do", (Reply[]) {
 		{FIND("/h/a/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", "<d:displayname>new</d:displayname><ical:calendar-color>blue</ical:calendar-color>"))},
 		{NULL}
 	});
-	ok(!ts_failed(&c->error), "done");
+	tap_ok(!ts_failed(&c->error), "done");
 	c = update("the colour refused: the name alone", (Reply[]) {
 		{FIND("/h/a/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", ""))},
 		{"PROPPATCH " LIST, NULL, 207, NULL, MULTISTATUS(RESPONSE("/h/a/", PROPSTAT("403 Forbidden", "<ical:calendar-color/>")
@@ -245,15 +245,15 @@ test_update(void)
 		{"PROPPATCH " LIST, "<D:prop><D:displayname>new</D:displayname></D:prop>", 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", "<d:displayname/>"))},
 		{NULL}
 	});
-	ok(!ts_failed(&c->error), "done");
+	tap_ok(!ts_failed(&c->error), "done");
 	c = update("the name refused (Zimbra, OX)", (Reply[]) {
 		{FIND("/h/a/"), NULL, 207, NULL, MULTISTATUS(OK_PROPS("/h/a/", "<ical:calendar-color>#0000ff</ical:calendar-color>"))},
 		{"PROPPATCH " LIST, NULL, 207, NULL, MULTISTATUS(RESPONSE("/h/a/", PROPSTAT("403 Forbidden", "<d:displayname/>")))},
 		{NULL}
 	});
-	is(c->error.message, "could not change the name of CalDAV list \"/h/a/\": HTTP status 403", "says so");
+	tap_is(c->error.message, "could not change the name of CalDAV list \"/h/a/\": HTTP status 403", "says so");
 	c = update("the list is gone", (Reply[]) {{FIND("/h/a/"), NULL, 404, NULL, ""}, {NULL}});
-	ok(c->list_gone, "list_gone");
+	tap_ok(c->list_gone, "list_gone");
 }
 
 static TsConversation *
@@ -269,19 +269,20 @@ delete(const char *name, int status, const char *body)
 static void
 test_delete(void)
 {
-	ok(!ts_failed(&delete("delete", 204, "")->error), "done");
-	ok(!ts_failed(&delete("delete, 404 although it worked (Cyrus)", 404, "")->error), "done");
-	is(delete("delete, refused", 403, "")->error.sqlstate, "TS502", "TS502");
-	is(delete("delete, 207 with a refusal inside", 207, MULTISTATUS(RESPONSE("/h/a/1.ics", STATUS("423 Locked"))))->error.sqlstate,
+	tap_ok(!ts_failed(&delete("delete", 204, "")->error), "done");
+	tap_ok(!ts_failed(&delete("delete, 404 although it worked (Cyrus)", 404, "")->error), "done");
+	tap_is(delete("delete, refused", 403, "")->error.sqlstate, "TS502", "TS502");
+	tap_is(delete("delete, 207 with a refusal inside", 207, MULTISTATUS(RESPONSE("/h/a/1.ics", STATUS("423 Locked"))))->error.sqlstate,
 	   "TS503", "TS503");
 }
 
 int
 main(void)
 {
+	tap_start();
 	test_discovery();
 	test_create();
 	test_update();
 	test_delete();
-	return done_testing();
+	return tap_done();
 }
