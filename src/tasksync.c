@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "pgtime.h"
 #include "utils/guc.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -51,6 +52,7 @@ _PG_init(void)
 	define_network_settings();
 	define_rules_settings();
 	MarkGUCPrefixReserved("tasksync");
+	ts_worker_init();
 }
 
 /* When, where and how much the workers work. */
