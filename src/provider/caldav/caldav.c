@@ -189,7 +189,7 @@ read_body(DavConversation *c, const TsResponse *resp)
 		c->xml = dav_xml_begin(c->scratch, wanted ? found_entry : found_explanation, c);
 	if (resp->body_len > 0)
 		dav_xml_feed(c->xml, resp->body, resp->body_len);
-	a->understood = dav_xml_finish(c->xml, &a->problem);
+	a->understood = dav_xml_finish(c->xml, &a->problem) && wanted;
 	a->sync_token = c->xml->sync_token;
 	note_entry(c, &c->xml->top);
 }

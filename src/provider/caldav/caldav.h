@@ -38,7 +38,7 @@ typedef struct DavAnswer
 {
 	const TsResponse *resp;
 	int			status;			/* 0: no answer came */
-	bool		understood;		/* a complete multistatus */
+	bool		understood;		/* success, and a complete multistatus */
 	TsError		problem;		/* else: why it is none (TS502) */
 	char	   *sync_token;		/* of the multistatus */
 	int			failure;		/* the worst status >= 400 inside, or 0 */
