@@ -18,7 +18,8 @@ begin_op(DavConversation *c)
 	switch (c->base.op->kind)
 	{
 		case TS_OP_LISTS:
-			dav_lists_begin(c);
+		case TS_OP_LIST_CREATE:
+			dav_discover(c);
 			break;
 		case TS_OP_PULL:
 			dav_pull_begin(c);
@@ -28,9 +29,6 @@ begin_op(DavConversation *c)
 			break;
 		case TS_OP_PUSH:
 			dav_push_begin(c);
-			break;
-		case TS_OP_LIST_CREATE:
-			dav_list_create_begin(c);
 			break;
 		case TS_OP_LIST_UPDATE:
 			dav_list_update_begin(c);
