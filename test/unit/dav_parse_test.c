@@ -199,6 +199,24 @@ test_small_things(void)
 	tap_ok(ts_provider_lookup("CALDAV") == &ts_caldav_provider && ts_provider_lookup("caldav") == NULL, "the registry");
 }
 
+static void
+test_codec(void)
+{
+	TsCodecOptions options = {.uid = "u-1", .settings = "{\"url\": \"https://x\", \"recurring_completion\": \"EXCEPTION\"}"};
+	TsTask		task = {.known = TS_FIELD_BIT(TS_TITLE), .value = {[TS_TITLE] = "one"}};
+	TsRemoteTask remote;
+	TsError		err = {0};
+	char	   *text = ts_caldav_provider.encode(&task, TS_ALL_FIELDS, NULL, 0, &options, &err);
+
+	tap_ok(text != NULL && ts_caldav_provider.decode(text, strlen(text), &options, &remote, &err), "there and back");
+	tap_ok(remote.is_task && !remote.is_recurring, "a task");
+	tap_is(remote.uid, "u-1", "its UID");
+	tap_is(remote.task.value[TS_TITLE], "one", "its title");
+	options.settings = "[";
+	tap_ok(ts_caldav_provider.encode(&task, TS_ALL_FIELDS, NULL, 0, &options, &err) == NULL, "bad settings");
+	tap_is(err.sqlstate, "22023", "are said to be bad");
+}
+
 int
 main(void)
 {
@@ -208,5 +226,6 @@ main(void)
 	test_long_text();
 	test_href();
 	test_small_things();
+	test_codec();
 	return tap_done();
 }

@@ -199,6 +199,9 @@ test_update(void)
 		{LOOK, NULL, 207, NULL, MULTISTATUS(RESPONSE("/c/1.ics", PROPSTAT("200 OK", "<d:getetag>W/\"b\"</d:getetag>")))}, {NULL}
 	});
 	came_to(p, TS_OUTCOME_CONFLICT);
+	p = push("update, the look fails with a multistatus", TS_PUSH_UPDATE, "W/\"a\"", NULL,
+			 (Reply[]) {{LOOK, NULL, 503, XML_TYPE, SEEN("a")}, {NULL}});
+	came_to(p, TS_OUTCOME_NOT_SENT);
 	p = push("update, the look fails", TS_PUSH_UPDATE, "W/\"a\"", NULL, (Reply[]) {{LOOK, NULL, 500, NULL, ""}, {NULL}});
 	came_to(p, TS_OUTCOME_NOT_SENT);
 	tap_ok(ts_failed(&conv->error), "the conversation failed");

@@ -131,9 +131,10 @@ dav_describe(const DavAnswer *a, TsError *err, const char *failed, const char *o
 		copy_error(err, &a->resp->error);
 		return;
 	}
-	if (a->status / 100 == 2 && ts_failed(&a->problem))
+	if (a->status / 100 == 2)
 	{
-		ts_error(err, "TS502", "%s%s: %s", failed, name, a->problem.message);
+		ts_error(err, "TS502", "%s%s: %s", failed, name,
+				 ts_failed(&a->problem) ? a->problem.message : "the server's answer says nothing about it");
 		if (a->problem.detail != NULL)
 			ts_error_detail(err, "%s", a->problem.detail);
 		return;

@@ -18,7 +18,8 @@ begin_op(DavConversation *c)
 	switch (c->base.op->kind)
 	{
 		case TS_OP_LISTS:
-			dav_lists_begin(c);
+		case TS_OP_LIST_CREATE:
+			dav_discover(c);
 			break;
 		case TS_OP_PULL:
 			dav_pull_begin(c);
@@ -28,9 +29,6 @@ begin_op(DavConversation *c)
 			break;
 		case TS_OP_PUSH:
 			dav_push_begin(c);
-			break;
-		case TS_OP_LIST_CREATE:
-			dav_list_create_begin(c);
 			break;
 		case TS_OP_LIST_UPDATE:
 			dav_list_update_begin(c);
@@ -189,7 +187,7 @@ read_body(DavConversation *c, const TsResponse *resp)
 		c->xml = dav_xml_begin(c->scratch, wanted ? found_entry : found_explanation, c);
 	if (resp->body_len > 0)
 		dav_xml_feed(c->xml, resp->body, resp->body_len);
-	a->understood = dav_xml_finish(c->xml, &a->problem);
+	a->understood = dav_xml_finish(c->xml, &a->problem) && wanted;
 	a->sync_token = c->xml->sync_token;
 	note_entry(c, &c->xml->top);
 }

@@ -38,7 +38,7 @@ typedef struct DavAnswer
 {
 	const TsResponse *resp;
 	int			status;			/* 0: no answer came */
-	bool		understood;		/* a complete multistatus */
+	bool		understood;		/* success, and a complete multistatus */
 	TsError		problem;		/* else: why it is none (TS502) */
 	char	   *sync_token;		/* of the multistatus */
 	int			failure;		/* the worst status >= 400 inside, or 0 */
@@ -210,12 +210,10 @@ extern bool dav_entry_is_task_list(const DavEntry *entry);
 extern char *dav_color(const char *raw);
 
 /* The operations. */
-extern void dav_lists_begin(DavConversation *c);
 extern void dav_discover(DavConversation *c);
 extern void dav_pull_begin(DavConversation *c);
 extern void dav_fetch_begin(DavConversation *c);
 extern void dav_push_begin(DavConversation *c);
-extern void dav_list_create_begin(DavConversation *c);
 extern void dav_list_create_at(DavConversation *c, const char *home);
 extern void dav_list_update_begin(DavConversation *c);
 extern void dav_list_delete_begin(DavConversation *c);

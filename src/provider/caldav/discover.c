@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * discover.c
- *	  TS_OP_LISTS: from the configured URL to the lists.
+ *	  TS_OP_LISTS: from the configured URL to the lists; and the way to the
+ *	  home in which TS_OP_LIST_CREATE makes one.
  *
  * The URL may be a server's root, a principal, a home or a list.  It is asked
  * for the principal (RFC 5397) and the homes (RFC 4791 6.2.1); if it does not
@@ -38,16 +39,6 @@ void
 dav_discover(DavConversation *c)
 {
 	ask_at(c, &url_step, c->root);
-}
-
-/*
- * dav_lists_begin
- *		Chooses the first step.
- */
-void
-dav_lists_begin(DavConversation *c)
-{
-	dav_discover(c);
 }
 
 /* ---------- links ---------- */

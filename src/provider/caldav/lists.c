@@ -34,18 +34,8 @@ append_element(StringInfo out, const char *name, const char *text)
 /* ---------- creating ---------- */
 
 /*
- * dav_list_create_begin
- *		A list is made in the home, so the home has to be found first.
- */
-void
-dav_list_create_begin(DavConversation *c)
-{
-	dav_discover(c);
-}
-
-/*
  * dav_list_create_at
- *		The home is found.
+ *		Discovery has found the home: make the list in it.
  */
 void
 dav_list_create_at(DavConversation *c, const char *home)
