@@ -30,9 +30,9 @@ extern char *ics_decode(const char *text);
 extern char *ics_edit(const char *onto, const char *json, const TsVtodoOptions *opt);
 
 /*
- * What an edit did to the lines: "-line" for those that went, "+line" for the
- * new ones, in the order of the texts, unfolded; DTSTAMP and LAST-MODIFIED left
- * out.
+ * What an edit did to the lines, unfolded, as a multiset: "-line" for those
+ * that went, "+line" for the new ones (of equal lines the last count as new);
+ * DTSTAMP and LAST-MODIFIED left out.
  */
 extern char *ics_difference(const char *before, const char *after);
 
