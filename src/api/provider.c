@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "provider/provider.h"
 #include "secret/secret.h"
+#include "task/plan.h"
 #include "track/track.h"
 #include "utils/builtins.h"
 

@@ -9,7 +9,7 @@
  * functions turn a wall-clock reading into an instant or back.
  *
  * The calendar is the proleptic Gregorian one, years 1 to 9999.  Zones are
- * IANA names; libical's zone data (the system's) does the arithmetic.
+ * IANA names, as the system's zone files have them (tzif.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -68,8 +68,5 @@ extern char *ts_zone_canonical(const char *name);
 extern bool ts_zone_offset(const char *zone, int64 utc_seconds, int *offset);
 extern bool ts_zone_to_utc(const char *zone, const TsCivil *wall, int64 *utc_seconds);
 extern bool ts_zone_from_utc(const char *zone, int64 utc_seconds, TsCivil *wall);
-
-/* Keeps libical from aborting the process over bad input; call before using it. */
-extern void ts_libical_setup(void);
 
 #endif							/* TASKSYNC_DATETIME_H */

@@ -104,7 +104,7 @@ rule_is_valid(const char *rule)
 		return false;
 	if (until != NULL && !parse_until(until, &end))
 		return false;
-	ts_libical_setup();
+	icalerror_set_errors_are_fatal(0);	/* bad rules are no reason to abort() */
 	parsed = icalrecurrencetype_from_string(rule);
 	return parsed.freq != ICAL_NO_RECURRENCE;
 }
@@ -223,7 +223,7 @@ ts_rrule_next(const char *rule, const TsCivil *from, bool is_date,
 
 	if (count != NULL && (!parse_count(count, &n) || n <= 1))
 		return false;
-	ts_libical_setup();
+	icalerror_set_errors_are_fatal(0);
 	parsed = icalrecurrencetype_from_string(rule);
 	if (!is_searchable(&parsed) || !find_next(parsed, from, is_date, next))
 		return false;

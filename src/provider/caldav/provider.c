@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "provider/caldav/caldav.h"
+#include "provider/caldav/href.h"
 #include "provider/caldav/provider.h"
 #include "provider/caldav/vtodo.h"
 
@@ -103,6 +104,12 @@ caldav_encode(const TsTask *task, TsFieldMask changed, const char *onto,
 	return ts_vtodo_encode(task, changed, onto, onto_len, &options, err);
 }
 
+static char *
+caldav_new_external_id(const char *list_id, const char *name)
+{
+	return dav_id_child(dav_id_collection(list_id), name, ".ics");
+}
+
 const TsProvider ts_caldav_provider = {
 	.type = "CALDAV",
 	.name = "CalDAV",
@@ -115,6 +122,7 @@ const TsProvider ts_caldav_provider = {
 	.next = dav_next,
 	.data = dav_data,
 	.response = dav_response,
+	.new_external_id = caldav_new_external_id,
 	.decode = caldav_decode,
 	.encode = caldav_encode,
 };

@@ -183,6 +183,20 @@ choose_tzid(TsVtodoEdit *edit, const TsIcalLine *line, const TsIcalTime *was,
 }
 
 /*
+ * Can a line keep its parameters for a new time?  A TZID that nobody knows is
+ * kept for floating times, which is what it was read as; but UTC has a Z, and
+ * beside that no TZID is allowed.
+ */
+static bool
+is_said_alike(const TsIcalLine *line, const TsIcalTime *was, const TsIcalTime *t)
+{
+	if (was->is_date != t->is_date || was->measured || !same_zone(was->zone, t->zone))
+		return false;
+	return t->is_date || t->zone == NULL || strcmp(t->zone, "UTC") != 0 ||
+		ts_ical_param(line, "TZID") == NULL;
+}
+
+/*
  * ts_vtodo_put_time
  *		Set a DATE or DATE-TIME property.
  *
@@ -203,17 +217,10 @@ ts_vtodo_put_time(TsVtodoEdit *edit, const char *name, TsIcalLine *line,
 		ts_ical_add(edit->doc, edit->todo, ts_ical_time_line(name, t, tzid));
 		return;
 	}
-	if (was != NULL && was->is_date == t->is_date && !was->measured &&
-		same_zone(was->zone, t->zone))
+	if (was != NULL && is_said_alike(line, was, t))
 	{
-		/* "TZID=UTC" without Z is UTC already; a Z behind it would not be allowed */
-		bool		spelled_utc = ts_ical_param(line, "TZID") != NULL && tzid == NULL;
-
-		if (!spelled_utc)
-		{
-			ts_ical_set_value(edit->doc, line, ts_ical_time_print(t), NULL);
-			return;
-		}
+		ts_ical_set_value(edit->doc, line, ts_ical_time_print(t), NULL);
+		return;
 	}
 	header = ts_ical_header(line, typed_params);
 	ts_ical_set_text(edit->doc, line, ts_ical_time_line(header, t, tzid));
@@ -221,19 +228,27 @@ ts_vtodo_put_time(TsVtodoEdit *edit, const char *name, TsIcalLine *line,
 
 /*
  * A start that stands in a zone of its own is shown in the due's; it is
- * written back in its own.
+ * written back in its own, unless the clock there shows that time twice and
+ * would be read as the other one.
  */
 static void
 to_own_zone(const TsVtodoDates *dates, TsIcalTime *start)
 {
 	const TsIcalTime *own = &dates->start;
+	TsIcalTime	moved;
+	TsIcalTime	back;
 
 	if (!dates->has_start || own->is_date || start->is_date || same_zone(own->zone, dates->zone))
 		return;
 	if (own->zone == NULL || start->zone == NULL)
 		start->zone = own->zone;
 	else
-		*start = in_zone(start, own->zone);
+	{
+		moved = in_zone(start, own->zone);
+		back = in_zone(&moved, start->zone);
+		if (same_time(&back, start))
+			*start = moved;
+	}
 }
 
 static void
