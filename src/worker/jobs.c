@@ -94,7 +94,7 @@ queue_changed_mappings(void)
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
 		" LEFT JOIN tasksync.connected_account a ON a.id = p.account_id AND a.user_id = p.user_id"
 		" WHERE c.synced_at IS NULL"
-		"  AND ($3::pg_snapshot IS NULL OR NOT pg_catalog.pg_visible_in_snapshot(c.xid, $3))"
+		"  AND ($3::pg_snapshot IS NULL OR NOT pg_catalog.pg_visible_in_snapshot(c.xid, $3::pg_snapshot))"
 		"  AND p.enabled AND p.sync_enabled AND m.sync_enabled"
 		"  AND COALESCE(m.sync_status NOT IN ('HELD', 'DISCONNECTED'), true)"
 		"  AND a.status IS DISTINCT FROM 'NEEDS_AUTH'"
