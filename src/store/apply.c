@@ -143,7 +143,7 @@ create_tasks(const Columns *cols)
 		"  $10::text[]::timestamptz[], $11::boolean[]) AS i(id, fields, external_id, modified_at, revived)"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
 		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
-		"   WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.task_id = i.id AND c.change_type = 'DELETE'"
+		"   WHERE " TS_MINE("c") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
 		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON i.revived"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, '{}') || i.fields)"
 		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean)",
@@ -167,7 +167,7 @@ keep_in_trash(const Columns *cols, const char *action)
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task_trash (user_id, task_id, mapping_id, job_id, action, old_row)"
 		" SELECT t.user_id, t.id, $1, NULLIF($4, 0), $5, pg_catalog.to_jsonb(t)"
-		" FROM tasksync.task t WHERE t.user_id = $2 AND t.id = ANY ($3::uuid[])",
+		" FROM tasksync.task t WHERE " TS_OF_USER("t", "$2") " AND t.id = ANY ($3::uuid[])",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, INT8OID, TEXTOID}
 	};
 
@@ -194,7 +194,7 @@ update_tasks(const Columns *cols)
 		SET_FIELD("url") "," SET_FIELD("parent_task_id")
 		" FROM unnest($2::uuid[], $3::text[]::jsonb[]) AS u(id, fields)"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(u.fields) AS x(" FIELD_DEFINITIONS ")"
-		" WHERE t.id = u.id AND t.user_id = $1",
+		" WHERE t.id = u.id AND " TS_OF_USER("t", "$1"),
 		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
@@ -208,7 +208,7 @@ static void
 delete_tasks(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"DELETE FROM tasksync.task t WHERE t.user_id = $1 AND t.id = ANY ($2::uuid[])",
+		"DELETE FROM tasksync.task t WHERE " TS_OF_USER("t", "$1") " AND t.id = ANY ($2::uuid[])",
 		{TEXTOID, TEXTARRAYOID}
 	};
 
@@ -270,7 +270,7 @@ take_over_completion(const Columns *cols)
 	static TsStatement stmt = {
 		"UPDATE tasksync.task_link l SET local_base = l.local_base"
 		" || pg_catalog.jsonb_build_object('completed_at', t.completed_at)"
-		" FROM tasksync.task t WHERE l.mapping_id = $1 AND l.user_id = $2"
+		" FROM tasksync.task t WHERE " TS_MINE("l")
 		"  AND l.task_id = ANY ($3::uuid[]) AND t.id = l.task_id AND t.user_id = l.user_id",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
@@ -287,7 +287,7 @@ move_links(const Columns *cols)
 		" etag = i.etag, write_seq = i.write_seq, last_synced_at = pg_catalog.now()"
 		" FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]::int8[])"
 		"  AS i(task_id, moved_to, external_id, etag, write_seq)"
-		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = i.task_id",
+		" WHERE " TS_MINE("l") " AND l.task_id = i.task_id",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
@@ -346,15 +346,15 @@ resolve_parents(const Columns *cols)
 		"  AND p.external_uid = c.external_parent AND p.task_id <> c.task_id"
 		" JOIN tasksync.task pt ON pt.id = p.task_id AND pt.user_id = p.user_id"
 		" JOIN tasksync.task t ON t.id = c.task_id AND t.user_id = c.user_id"
-		" WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.external_parent IS NOT NULL"
+		" WHERE " TS_MINE("c") " AND c.external_parent IS NOT NULL"
 		"  AND (c.task_id = ANY ($3::uuid[]) OR c.external_parent = ANY ($4::text[]))"
 		"  AND t.parent_task_id IS NULL AND c.local_base -> 'parent_task_id' = 'null'"
 		"), adopted AS ("
 		" UPDATE tasksync.task t SET parent_task_id = pair.parent_id FROM pair"
-		" WHERE t.id = pair.task_id AND t.user_id = $2)"
+		" WHERE t.id = pair.task_id AND " TS_OF_USER("t", "$2") ")"
 		" UPDATE tasksync.task_link l"
 		" SET local_base = l.local_base || pg_catalog.jsonb_build_object('parent_task_id', pair.parent_id)"
-		" FROM pair WHERE l.task_id = pair.task_id AND l.mapping_id = $1 AND l.user_id = $2",
+		" FROM pair WHERE l.task_id = pair.task_id AND " TS_MINE("l"),
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	static TsStatement any = {
@@ -377,20 +377,21 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 		" provider_id = s.provider_id, external_task_id = s.external_task_id,"
 		" external_updated_at = COALESCE(s.external_updated_at, t.external_updated_at),"
 		" last_synced_at = s.last_synced_at, sync_status = s.sync_status"
-		" FROM (SELECT x.id, x.provider_id, l.external_task_id, l.external_updated_at,"
+		" FROM (SELECT x.id, m.provider_id, l.external_task_id, l.external_updated_at,"
 		"   l.last_synced_at,"
-		"   CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict k WHERE k.task_id = l.task_id"
+		"   CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict k WHERE k.task_id = x.id"
 		"     AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL) THEN 'CONFLICT'"
-		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x.task) <> l.local_base THEN 'PENDING'"
+		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x) <> l.local_base THEN 'PENDING'"
 		"    ELSE l.sync_status END AS sync_status"
-		"  FROM (SELECT t2.id, t2 AS task, m.provider_id FROM tasksync.task t2"
-		"    JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
-		"    WHERE t2.user_id = $2 AND t2.id = ANY ($3::uuid[])"
-		"     AND (t2.provider_id = m.provider_id OR (t2.provider_id IS NULL AND NOT m.mirror))) x"
-		"  JOIN tasksync.task_link l ON l.task_id = x.id AND l.user_id = $2"
-		"  JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = $2"
-		"   AND lm.provider_id = x.provider_id) s"
-		" WHERE t.id = s.id AND t.user_id = $2 AND (t.provider_id, t.external_task_id, t.sync_status,"
+		"  FROM unnest($3::uuid[]) i(id)"
+		"  JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
+		"  JOIN tasksync.task x ON x.id = i.id AND " TS_OF_USER("x", "$2")
+		"   AND (x.provider_id = m.provider_id OR (x.provider_id IS NULL AND NOT m.mirror))"
+		"  CROSS JOIN LATERAL (SELECT h.* FROM tasksync.task_link h"
+		"   JOIN tasksync.task_list_mapping hm ON hm.id = h.mapping_id AND hm.user_id = h.user_id"
+		"   WHERE h.task_id = i.id AND " TS_OF_USER("h", "$2") " AND hm.provider_id = m.provider_id"
+		"   LIMIT 1) l) s"
+		" WHERE t.id = s.id AND " TS_OF_USER("t", "$2") " AND (t.provider_id, t.external_task_id, t.sync_status,"
 		"  t.last_synced_at) IS DISTINCT FROM (s.provider_id, s.external_task_id, s.sync_status,"
 		"  s.last_synced_at)",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
@@ -398,7 +399,7 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 	static TsStatement disconnected = {
 		"UPDATE tasksync.task t SET provider_id = NULL, external_task_id = NULL, sync_status = NULL"
 		" FROM tasksync.task_list_mapping m"
-		" WHERE m.id = $1 AND m.user_id = $2 AND t.user_id = $2 AND t.id = ANY ($3::uuid[])"
+		" WHERE m.id = $1 AND m.user_id = $2 AND " TS_OF_USER("t", "$2") " AND t.id = ANY ($3::uuid[])"
 		"  AND t.provider_id = m.provider_id AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		"   WHERE l.task_id = t.id AND l.user_id = $2 AND lm.provider_id = m.provider_id)",
@@ -413,7 +414,9 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 	{
 		const TsChange *c = &changes[i];
 
-		if (c->task_id == NULL || c->task_action == TS_ACTION_DELETE)
+		/* A task just created shows it already. */
+		if (c->task_id == NULL || c->task_action == TS_ACTION_DELETE ||
+			(c->task_action == TS_ACTION_CREATE && !c->has_conflict))
 			continue;
 		if (c->link_action == TS_LINK_DROP)
 			gone[ngone++] = c->task_id;
@@ -496,18 +499,18 @@ clear_inbox(const Columns *cols)
 static TsStatement unbind_links = {
 	"UPDATE tasksync.task_link l SET external_task_id = NULL, etag = NULL, payload = NULL,"
 	" prev_etags = '{}', local_base = '{}', remote_base = '{}', sync_status = 'PENDING'"
-	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement deaden_links = {
 	"UPDATE tasksync.task_link l SET state = 'DEAD', external_task_id = NULL, etag = NULL,"
 	" payload = NULL, prev_etags = '{}'"
-	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement drop_links = {
 	"DELETE FROM tasksync.task_link l"
-	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement clear_intents = {

@@ -212,6 +212,24 @@ run(Worker *w)
 	}
 }
 
+/*
+ * The engine's statements look up rows by key, a batch at a time, in tables
+ * that may have grown a thousandfold since their last ANALYZE.  How to run them
+ * is known beforehand: by index, whatever the statistics of a moment ago say.
+ * (A FULL JOIN is hashed all the same, having no other way; JIT would be
+ * called for by the costs that the switched-off plans pretend.)
+ */
+static void
+fix_plans(void)
+{
+	static const char *const off[] = {
+		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"
+	};
+
+	for (int i = 0; i < lengthof(off); i++)
+		SetConfigOption(off[i], "off", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
 void
 ts_worker_main(Datum arg)
 {
@@ -230,6 +248,7 @@ ts_worker_main(Datum arg)
 	if (!ts_worker_lock())
 		proc_exit(0);
 	pgstat_report_appname("tasksync");
+	fix_plans();
 
 	cxt = AllocSetContextCreate(TopMemoryContext, "tasksync worker", ALLOCSET_DEFAULT_SIZES);
 	w = MemoryContextAllocZero(cxt, sizeof(Worker));
