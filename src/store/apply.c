@@ -130,7 +130,7 @@ create_tasks(const Columns *cols)
 		" x.duration_minutes, x.percent_complete, x.completed_at, x.recurrence_rule, x.remind_at,"
 		" COALESCE(x.tags, '{}'), x.url, x.parent_task_id,"
 		" COALESCE(x.is_auto_scheduled, $4), $5, $6, i.external_id, i.modified_at, pg_catalog.now(), 'SYNCED'"
-		" FROM pg_catalog.unnest($7::uuid[], $8::text[]::jsonb[], $9::text[],"
+		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[],"
 		"  $10::text[]::timestamptz[], $11::boolean[]) AS i(id, fields, external_id, modified_at, revived)"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
 		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
@@ -183,7 +183,7 @@ update_tasks(const Columns *cols)
 		SET_FIELD("duration_minutes") "," SET_FIELD("percent_complete") ","
 		SET_FIELD("completed_at") "," SET_FIELD("recurrence_rule") "," SET_FIELD("remind_at") ","
 		SET_FIELD("url") "," SET_FIELD("parent_task_id")
-		" FROM pg_catalog.unnest($2::uuid[], $3::text[]::jsonb[]) AS u(id, fields)"
+		" FROM unnest($2::uuid[], $3::text[]::jsonb[]) AS u(id, fields)"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(u.fields) AS x(" FIELD_DEFINITIONS ")"
 		" WHERE t.id = u.id AND t.user_id = $1",
 		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
@@ -222,7 +222,7 @@ set_links(const Columns *cols)
 		" external_updated_at, sync_status, last_synced_at)"
 		" SELECT $2, i.task_id, $1, i.external_id, i.etag, i.uid, i.parent, i.payload,"
 		"  i.local_base, i.remote_base, i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
-		" FROM pg_catalog.unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
+		" FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
 		"  $8::text[], $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::int8[],"
 		"  $12::text[]::timestamptz[])"
 		"  AS i(task_id, external_id, etag, uid, parent, payload, local_base, remote_base,"
@@ -257,7 +257,7 @@ move_links(const Columns *cols)
 	static TsStatement stmt = {
 		"UPDATE tasksync.task_link l SET mapping_id = i.moved_to, external_task_id = i.external_id,"
 		" etag = i.etag, write_seq = i.write_seq, last_synced_at = pg_catalog.now()"
-		" FROM pg_catalog.unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]::int8[])"
+		" FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]::int8[])"
 		"  AS i(task_id, moved_to, external_id, etag, write_seq)"
 		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = i.task_id",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
@@ -289,7 +289,7 @@ fail_links(const Columns *cols)
 		"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, sync_status, fail_count,"
 		" retry_at, error_code, error_message)"
 		" SELECT $2, i.task_id, $1, 'ERROR', 1, pg_catalog.now() + interval '30 s', i.code, i.message"
-		" FROM pg_catalog.unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
+		" FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
 		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
 		" sync_status = 'ERROR', fail_count = l.fail_count + 1,"
 		" retry_at = pg_catalog.now() + CASE WHEN l.fail_count >= 8 THEN interval '1 day'"
@@ -409,13 +409,13 @@ note_conflicts(const Columns *cols)
 		"WITH new AS MATERIALIZED ("
 		" SELECT i.task_id, i.base, i.local, i.remote, i.resolution,"
 		"  ARRAY(SELECT pg_catalog.jsonb_array_elements_text(i.fields)) AS fields"
-		" FROM pg_catalog.unnest($3::uuid[], $4::text[]::jsonb[], $5::text[]::jsonb[],"
+		" FROM unnest($3::uuid[], $4::text[]::jsonb[], $5::text[]::jsonb[],"
 		"  $6::text[]::jsonb[], $7::text[]::jsonb[], $8::text[])"
 		"  AS i(task_id, fields, base, local, remote, resolution)"
 		"), again AS ("
 		" UPDATE tasksync.task_conflict k SET base = k.base || n.base, local = k.local || n.local,"
 		"  remote = k.remote || n.remote,"
-		"  fields = ARRAY(SELECT DISTINCT f FROM pg_catalog.unnest(k.fields || n.fields) f ORDER BY f)"
+		"  fields = ARRAY(SELECT DISTINCT f FROM unnest(k.fields || n.fields) f ORDER BY f)"
 		" FROM new n WHERE n.resolution IS NULL AND k.task_id = n.task_id AND k.mapping_id = $1"
 		"  AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL"
 		" RETURNING k.task_id"
@@ -445,7 +445,7 @@ bury(const Columns *cols)
 {
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.dead_remote (mapping_id, user_id, external_task_id)"
-		" SELECT $1, $2, i.id FROM pg_catalog.unnest($3::text[]) AS i(id)"
+		" SELECT $1, $2, i.id FROM unnest($3::text[]) AS i(id)"
 		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET died_at = pg_catalog.now()",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};

@@ -21,6 +21,7 @@
 
 typedef struct TsDb
 {
+	MemoryContext cxt;			/* lives as long as the cycle */
 	char	   *user_id;
 	char	   *provider_id;
 	char	   *provider_type;

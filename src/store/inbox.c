@@ -22,7 +22,7 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		" SELECT $1, $2, i.id, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
 		"  CASE WHEN i.code IS NULL THEN 0 ELSE 1 END,"
 		"  CASE WHEN i.code IS NOT NULL THEN pg_catalog.now() + interval '30 s' END, i.code, i.message"
-		" FROM pg_catalog.unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[]::int8[],"
+		" FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[]::int8[],"
 		"  $8::text[], $9::text[], $10::text[])"
 		"  AS i(id, payload, etag, gone, seq, wait_for, code, message)"
 		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET"

@@ -39,7 +39,7 @@ ts_store_intents_put(void *db, const TsMapping *m, const TsIntent *intents, int 
 		"  CASE WHEN i.target IS NOT NULL THEN"
 		"   pg_catalog.jsonb_build_object('list', i.target, 'mapping', i.target_mapping) END,"
 		"  pg_catalog.now()"
-		" FROM pg_catalog.unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[]::jsonb[],"
+		" FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[]::jsonb[],"
 		"  $8::text[], $9::text[], $10::text[])"
 		"  AS i(task_id, kind, external_id, etag, snap, payload, target, target_mapping)",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,

@@ -35,7 +35,7 @@
 	"    AND p.project_id = m.project_id) END," \
 	" CASE WHEN l.id IS NOT NULL THEN" \
 	"  (SELECT pg_catalog.array_agg(DISTINCT f) FROM tasksync.task_conflict k," \
-	"   LATERAL pg_catalog.unnest(k.fields) f" \
+	"   LATERAL unnest(k.fields) f" \
 	"   WHERE k.task_id = l.task_id AND k.mapping_id = $1 AND k.user_id = $2" \
 	"     AND k.resolution IS NULL AND k.resolved_at IS NULL) END," \
 	" CASE WHEN l.id IS NOT NULL THEN" \
@@ -158,7 +158,7 @@ ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 		"SELECT l.id IS NOT NULL, i.mapping_id IS NOT NULL, COALESCE(i.etag, l.etag),"
 		" EXISTS (SELECT FROM tasksync.task_intent w"
 		"  WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.external_task_id = k.id)"
-		" FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS k(id, n)"
+		" FROM unnest($3::text[]) WITH ORDINALITY AS k(id, n)"
 		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2"
 		"  AND l.external_task_id = k.id"
 		" LEFT JOIN tasksync.task_inbox i ON i.mapping_id = $1 AND i.user_id = $2"
@@ -236,7 +236,7 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"   AND sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL),"
 		" EXISTS (SELECT FROM tasksync.dead_remote d"
 		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id)"
-		" FROM pg_catalog.unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) "
+		" FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) "
 		ROW_MAPPING
 		" LEFT JOIN LATERAL (SELECT x.* FROM"
 		"  (SELECT a.* FROM tasksync.task_link a WHERE a.mapping_id = $1 AND a.user_id = $2"
@@ -277,7 +277,7 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
 {
 	static TsStatement stmt = {
 		"SELECT" ROW_COLUMNS
-		" FROM pg_catalog.unnest($3::uuid[]) WITH ORDINALITY AS k(id, n) "
+		" FROM unnest($3::uuid[]) WITH ORDINALITY AS k(id, n) "
 		ROW_MAPPING
 		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = k.id"
 		" LEFT JOIN tasksync.task t ON t.id = k.id AND t.user_id = $2"
@@ -303,7 +303,7 @@ ts_store_parents(void *db, const TsMapping *m, const char **uids, int n)
 		"SELECT (SELECT l.task_id::text FROM tasksync.task_link l"
 		"  JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
 		"  WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_uid = k.uid LIMIT 1)"
-		" FROM pg_catalog.unnest($3::text[]) WITH ORDINALITY AS k(uid, n) ORDER BY k.n",
+		" FROM unnest($3::text[]) WITH ORDINALITY AS k(uid, n) ORDER BY k.n",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
 	char	  **parents = palloc0(sizeof(char *) * (n + 1));
@@ -390,7 +390,7 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 	if (after == NULL)
 	{
 		ts_run_args(&snapshot, 0, NULL);
-		d->snapshot = MemoryContextStrdup(GetMemoryChunkContext(d), ts_col(0, 1));
+		d->snapshot = MemoryContextStrdup(d->cxt, ts_col(0, 1));
 	}
 	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(after), ts_int(limit),
 				ts_bool(m->compare_due), ts_texts(uncarried, nuncarried));

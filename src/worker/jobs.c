@@ -18,22 +18,24 @@
 #define CLEAN_UP_BATCH 10000
 
 /*
- * A dead worker's job is tried again without counting against it; where the
- * same job was queued meanwhile, that one does its work.
+ * A dead worker's job is tried again; where the same job was queued meanwhile,
+ * that one does its work.  One that killed worker after worker is given up: the
+ * schedule will queue another.
  */
 void
 ts_jobs_take_over(void)
 {
 	static TsStatement again = {
 		"UPDATE tasksync.sync_job j SET status = 'PENDING', worker_pid = NULL, progress = NULL"
-		" WHERE j.status = 'RUNNING' AND NOT EXISTS (SELECT FROM tasksync.sync_job q"
+		" WHERE j.status = 'RUNNING' AND j.attempts < 20"
+		"  AND NOT EXISTS (SELECT FROM tasksync.sync_job q"
 		"  WHERE q.status = 'PENDING' AND q.kind = j.kind AND q.user_id = j.user_id"
 		"   AND q.provider_id = j.provider_id AND q.mapping_id IS NOT DISTINCT FROM j.mapping_id)"
 	};
 	static TsStatement over = {
 		"UPDATE tasksync.sync_job j SET status = 'FAILED', finished_at = pg_catalog.now(),"
 		" error_code = 'TS503', error_message = 'the worker died',"
-		" error_hint = 'The work goes on with the job that was queued after this one.'"
+		" error_hint = 'The work goes on with the next job.'"
 		" WHERE j.status = 'RUNNING'"
 	};
 	static TsStatement mappings = {

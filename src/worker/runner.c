@@ -329,6 +329,7 @@ start_body(void *arg)
 static void
 set_up_environment(TsRunner *run)
 {
+	run->db.cxt = run->cxt;
 	run->db.user_id = run->job.user_id;
 	run->db.provider_id = run->job.provider_id;
 	run->db.provider_type = run->provider->type;
