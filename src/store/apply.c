@@ -109,6 +109,15 @@ static bool unbinds(const TsChange *c) { return c->link_action == TS_LINK_UNBIND
 static bool deadens(const TsChange *c) { return c->link_action == TS_LINK_DEAD; }
 static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
 static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
+static bool
+completes_silently(const TsChange *c)
+{
+	const char *status = c->task_patch.value[TS_STATUS];
+
+	return (creates_task(c) || updates_task(c)) && sets_link(c) &&
+		(c->task_patch.known & TS_FIELD_BIT(TS_STATUS)) &&
+		status && strcmp(status, "COMPLETED") == 0 && c->local_base.value[TS_COMPLETED_AT] == NULL;
+}
 static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
 static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
@@ -249,6 +258,25 @@ set_links(const Columns *cols)
 		   texts(cols, get_external_id), texts(cols, get_etag), texts(cols, get_uid),
 		   texts(cols, get_parent_uid), texts(cols, get_payload), texts(cols, get_local_base),
 		   texts(cols, get_remote_base), texts(cols, get_write_seq), texts(cols, get_modified_at));
+}
+
+/*
+ * A service may say "completed" without saying when; our task then gets a time
+ * by its trigger, which is no change to be sent: the base takes it over.
+ */
+static void
+take_over_completion(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_link l SET local_base = l.local_base"
+		" || pg_catalog.jsonb_build_object('completed_at', t.completed_at)"
+		" FROM tasksync.task t WHERE l.mapping_id = $1 AND l.user_id = $2"
+		"  AND l.task_id = ANY ($3::uuid[]) AND t.id = l.task_id AND t.user_id = l.user_id",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id));
 }
 
 static void
@@ -499,6 +527,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(updates_task, update_tasks(&cols));
 	APPLY(moves_link, move_links(&cols));
 	APPLY(sets_link, set_links(&cols));
+	APPLY(completes_silently, take_over_completion(&cols));
 	APPLY(sets_link, resolve_parents(&cols));
 	APPLY(unbinds, run_by_task(&cols, &unbind_links));
 	APPLY(deadens, run_by_task(&cols, &deaden_links));
