@@ -331,8 +331,8 @@ entry_of(Oid oid)
 	return &entries[nentries++];
 }
 
-static bool
-is_wanted(const char *name)
+bool
+ts_is_wanted(const char *name)
 {
 	char	   *list = pstrdup(ts_databases);
 	List	   *names;
@@ -366,7 +366,7 @@ scan_databases(void)
 	{
 		Form_pg_database db = (Form_pg_database) GETSTRUCT(tup);
 
-		if (!db->datistemplate && db->datallowconn && is_wanted(NameStr(db->datname)))
+		if (!db->datistemplate && db->datallowconn && ts_is_wanted(NameStr(db->datname)))
 			entry_of(db->oid)->seen = true;
 	}
 	table_endscan(scan);
