@@ -47,6 +47,7 @@ tasksync.allow_private_networks = on
 tasksync.retry_base_delay = '200ms'
 tasksync.databases = 'tasks'
 max_worker_processes = 16
+restart_after_crash = on
 timezone = 'UTC'
 log_line_prefix = '%m [%p] %b '
 CONF
