@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -66,6 +67,24 @@ is_installed(void)
 	installed = OidIsValid(ts_extension_oid());
 	CommitTransactionCommand();
 	return installed;
+}
+
+/* New settings may take the database from us, unless we were started by hand. */
+static void
+reload_settings(void)
+{
+	bool		wanted = true;
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (ts_is_preloaded())
+	{
+		StartTransactionCommand();
+		wanted = ts_is_wanted(get_database_name(MyDatabaseId));
+		CommitTransactionCommand();
+	}
+	if (!wanted)
+		proc_exit(0);
 }
 
 static void
@@ -175,10 +194,7 @@ tend(Worker *w)
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->round);
 	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+		reload_settings();
 }
 
 static void
