@@ -29,6 +29,23 @@ ts_vtodo_utc(int64 usec)
 }
 
 /*
+ * ts_vtodo_put_instant
+ *		Set one of the properties that are UTC by definition.
+ */
+void
+ts_vtodo_put_instant(TsVtodoEdit *edit, TsIcalComponent *todo, const char *name, int64 usec)
+{
+	static const char *const typed_params[] = {"VALUE", "TZID", NULL};
+	TsIcalLine *line = ts_ical_line(todo, name, NULL);
+	char	   *value = ts_vtodo_utc(usec);
+
+	if (line == NULL)
+		ts_ical_add(edit->doc, todo, psprintf("%s:%s", name, value));
+	else
+		ts_ical_set_value(edit->doc, line, value, typed_params);
+}
+
+/*
  * ts_vtodo_put
  *		Set a property that occurs once, its parameters kept, or remove it.
  *
@@ -314,10 +331,8 @@ write_parts(TsVtodoEdit *edit, TsError *err)
 static void
 stamp(TsVtodoEdit *edit)
 {
-	char	   *now = ts_vtodo_utc(edit->opt->now);
-
-	ts_vtodo_put(edit, edit->todo, "LAST-MODIFIED", now);
-	ts_vtodo_put(edit, edit->todo, "DTSTAMP", now);
+	ts_vtodo_put_instant(edit, edit->todo, "LAST-MODIFIED", edit->opt->now);
+	ts_vtodo_put_instant(edit, edit->todo, "DTSTAMP", edit->opt->now);
 }
 
 /* The object that a new task begins as. */

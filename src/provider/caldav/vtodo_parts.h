@@ -87,6 +87,8 @@ extern void ts_vtodo_put_completed(TsVtodoEdit *edit, TsIcalComponent *todo);
 /* single properties: value escaped; NULL removes every line of that name */
 extern void ts_vtodo_put(TsVtodoEdit *edit, TsIcalComponent *todo,
 						 const char *name, const char *value);
+extern void ts_vtodo_put_instant(TsVtodoEdit *edit, TsIcalComponent *todo,
+								 const char *name, int64 usec);
 extern char *ts_vtodo_utc(int64 usec);
 
 #endif							/* TASKSYNC_VTODO_PARTS_H */
