@@ -133,6 +133,8 @@ ts_task_copy(TsTask *to, const TsTask *from)
 		to->value[f] = from->value[f] ? pstrdup(from->value[f]) : NULL;
 }
 
+static char *format_text(const char *fmt, va_list args) pg_attribute_printf(1, 0);
+
 /* printf into a palloc'd string of any length */
 static char *
 format_text(const char *fmt, va_list args)

@@ -56,7 +56,8 @@ static char *
 offset_text(int offset)
 {
 	int			rest = abs(offset);
-	char	   *text = psprintf("%c%02d%02d", offset < 0 ? '-' : '+', rest / 3600, rest / 60 % 60);
+	char	   *text = psprintf("%c%02d%02d", offset < 0 ? '-' : '+',
+								rest / 3600, rest / 60 % 60);
 
 	return rest % 60 ? psprintf("%s%02d", text, rest % 60) : text;
 }
@@ -160,7 +161,8 @@ put_changes(Writer *writer, const TsZone *zone, int64 since, int64 until)
 
 		if (at < since || at >= until)
 			continue;
-		put_observance(writer, ts_tzif_type_at(zone, at - 1), ts_tzif_type_at(zone, at), at, NULL);
+		put_observance(writer, ts_tzif_type_at(zone, at - 1), ts_tzif_type_at(zone, at),
+					   at, NULL);
 		n++;
 	}
 }

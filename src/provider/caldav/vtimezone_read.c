@@ -231,7 +231,9 @@ read_onsets(const TsIcalComponent *comp, TsObservance *obs, int *total)
 	obs->onsets[obs->nonsets++] = ts_wall_seconds(&obs->first);
 	while ((line = ts_ical_line(comp, "RDATE", line)) != NULL)
 	{
-		for (char *one = strtok(pstrdup(ts_ical_value(line)), ","); one; one = strtok(NULL, ","))
+		char	   *list = pstrdup(ts_ical_value(line));
+
+		for (char *one = strtok(list, ","); one != NULL; one = strtok(NULL, ","))
 		{
 			if (!ts_ical_time_parse(one, &t))
 				return false;

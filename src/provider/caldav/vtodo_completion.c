@@ -93,7 +93,8 @@ ts_vtodo_write_completion(TsVtodoEdit *edit)
 	if (differs(edit, TS_PERCENT_COMPLETE))
 	{
 		/* without a STATUS beside it the percentage would be taken for one */
-		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE", edit->want.value[TS_PERCENT_COMPLETE]);
+		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE",
+					 edit->want.value[TS_PERCENT_COMPLETE]);
 		if (ts_ical_line(edit->todo, "STATUS", NULL) == NULL)
 			ts_vtodo_put(edit, edit->todo, "STATUS", status_word(status));
 	}

@@ -238,7 +238,8 @@ to_own_zone(const TsVtodoDates *dates, TsIcalTime *start)
 	TsIcalTime	moved;
 	TsIcalTime	back;
 
-	if (!dates->has_start || own->is_date || start->is_date || same_zone(own->zone, dates->zone))
+	if (!dates->has_start || own->is_date || start->is_date ||
+		same_zone(own->zone, dates->zone))
 		return;
 	if (own->zone == NULL || start->zone == NULL)
 	{

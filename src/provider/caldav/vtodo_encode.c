@@ -138,7 +138,8 @@ sayable(TsField f, const char *value)
 	{
 		case TS_KIND_TEXT:
 		case TS_KIND_REFERENCE:
-			return f == TS_URL || f == TS_PARENT_TASK_ID ? sayable_word(value) : sayable_text(value);
+			return f == TS_URL || f == TS_PARENT_TASK_ID ?
+				sayable_word(value) : sayable_text(value);
 		case TS_KIND_TIMESTAMP:
 			return sayable_timestamp(value);
 		case TS_KIND_TAGS:
