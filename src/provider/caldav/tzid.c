@@ -54,8 +54,8 @@ zone_by_name(const char *name)
 	return windows ? pstrdup(windows) : zone_by_suffix(name);
 }
 
-char *
-ts_tzid_zone(const TsIcalDoc *doc, const char *tzid)
+static char *
+find_zone(const TsIcalDoc *doc, const char *tzid)
 {
 	static const char *const hints[] = {
 		"TZID-ALIAS-OF", "X-LIC-LOCATION", "X-TZINFO", NULL
@@ -71,6 +71,25 @@ ts_tzid_zone(const TsIcalDoc *doc, const char *tzid)
 			zone = zone_by_name(ts_ical_value(line));
 	}
 	return zone;
+}
+
+static void
+remember(const TsIcalDoc *doc, const char *tzid)
+{
+	TsIcalZoneMemo *memo = doc->zones;
+
+	if (memo->tzid != NULL && strcmp(memo->tzid, tzid) == 0)
+		return;
+	memset(memo, 0, sizeof(*memo));
+	memo->tzid = pstrdup(tzid);
+	memo->name = find_zone(doc, tzid);
+}
+
+char *
+ts_tzid_zone(const TsIcalDoc *doc, const char *tzid)
+{
+	remember(doc, tzid);
+	return doc->zones->name ? pstrdup(doc->zones->name) : NULL;
 }
 
 /* The n-th probe of a year: the 1st and the 15th of each month at noon. */
@@ -100,9 +119,14 @@ bool
 ts_tzid_measure(const TsIcalDoc *doc, const char *tzid, const TsCivil *wall,
 				int64 *utc_seconds, const char **zone)
 {
-	TsIcalComponent *comp = find_vtimezone(doc, tzid);
+	TsIcalComponent *comp;
 	TsVtimezone vtimezone;
 
+	remember(doc, tzid);
+	*zone = doc->zones->measured;
+	if (doc->zones->year == wall->year && *zone != NULL)
+		return ts_zone_to_utc(*zone, wall, utc_seconds);
+	comp = find_vtimezone(doc, tzid);
 	if (comp == NULL || !ts_vtimezone_read(comp, &vtimezone))
 		return false;
 	*utc_seconds = ts_wall_seconds(wall) - ts_vtimezone_offset(&vtimezone, wall);
@@ -111,5 +135,7 @@ ts_tzid_measure(const TsIcalDoc *doc, const char *tzid, const TsCivil *wall,
 		if (zone_agrees(*zone, &vtimezone, wall))
 			break;
 	}
+	doc->zones->year = wall->year;
+	doc->zones->measured = *zone;
 	return true;
 }

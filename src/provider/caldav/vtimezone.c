@@ -17,6 +17,7 @@
 #include "task/tzif.h"
 
 #define MAX_SINGLE_CHANGES	24	/* of a zone that never comes to a rule */
+#define MAX_LOOKED_AT		100 /* VTIMEZONEs of a document */
 
 /* Adds lines to a document before one of its lines. */
 typedef struct Writer
@@ -34,6 +35,8 @@ put(Writer *writer, char *line)
 char *
 ts_vtimezone_find(const TsIcalDoc *doc, const char *zone)
 {
+	int			left = MAX_LOOKED_AT;
+
 	for (TsIcalComponent *cal = doc->root.first_child; cal; cal = cal->next_sibling)
 	{
 		for (TsIcalComponent *comp = cal->first_child; comp; comp = comp->next_sibling)
@@ -41,7 +44,7 @@ ts_vtimezone_find(const TsIcalDoc *doc, const char *zone)
 			TsIcalLine *line = NULL;
 			char	   *found = NULL;
 
-			if (strcmp(comp->name, "VTIMEZONE") == 0)
+			if (strcmp(comp->name, "VTIMEZONE") == 0 && left-- > 0)
 				line = ts_ical_line(comp, "TZID", NULL);
 			if (line != NULL)
 				found = ts_tzid_zone(doc, ts_ical_value(line));

@@ -125,10 +125,10 @@ sayable_tags(const char *json)
 		char	   *text = sayable_text(tags[i]);
 		char	   *tag = text ? sayable_word(text) : NULL;
 
-		if (tag != NULL && !ts_vtodo_wants_tag(tag, tags, kept))
+		if (tag != NULL)
 			tags[kept++] = tag;
 	}
-	return ts_tags_join(tags, kept);
+	return ts_tags_join(tags, ts_tags_unique(tags, kept));
 }
 
 static char *
@@ -243,7 +243,7 @@ join_tags(char **tags, int n)
 
 /* Takes what is not wanted out of one CATEGORIES line; false when it is empty then. */
 static bool
-prune_line(TsVtodoEdit *edit, TsIcalLine *line, char **want, int nwant)
+prune_line(TsVtodoEdit *edit, TsIcalLine *line, char **wanted, int nwanted)
 {
 	char	  **tags;
 	int			n = ts_vtodo_line_tags(line, &tags);
@@ -251,7 +251,7 @@ prune_line(TsVtodoEdit *edit, TsIcalLine *line, char **want, int nwant)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (ts_vtodo_wants_tag(tags[i], want, nwant))
+		if (ts_tags_contain(wanted, nwanted, tags[i]))
 			tags[kept++] = tags[i];
 	}
 	if (kept == 0)
@@ -269,6 +269,7 @@ write_tags(TsVtodoEdit *edit)
 	int			nhad;
 	char	  **want = ts_tags_split(edit->want.value[TS_TAGS], &nwant);
 	char	  **had = ts_tags_split(edit->was.value[TS_TAGS], &nhad);
+	char	  **wanted = ts_tags_sorted(want, nwant);
 	TsIcalLine *last = NULL;
 	TsIcalLine *next;
 	int			nnew = 0;
@@ -278,12 +279,13 @@ write_tags(TsVtodoEdit *edit)
 	for (TsIcalLine *line = ts_ical_line(edit->todo, "CATEGORIES", NULL); line; line = next)
 	{
 		next = ts_ical_line(edit->todo, "CATEGORIES", line);
-		if (prune_line(edit, line, want, nwant))
+		if (prune_line(edit, line, wanted, nwant))
 			last = line;
 	}
+	had = ts_tags_sorted(had, nhad);
 	for (int i = 0; i < nwant; i++)
 	{
-		if (!ts_vtodo_wants_tag(want[i], had, nhad))
+		if (!ts_tags_contain(had, nhad, want[i]))
 			want[nnew++] = want[i];
 	}
 	if (nnew > 0 && last != NULL)

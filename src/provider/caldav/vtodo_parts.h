@@ -60,7 +60,6 @@ extern void ts_vtodo_read(const TsIcalDoc *doc, const TsIcalComponent *todo,
 						  const char *default_zone, TsTask *task);
 extern const char *ts_vtodo_default_zone(const TsVtodoOptions *opt);
 extern TsIcalLine *ts_vtodo_parent_line(const TsIcalComponent *todo);
-extern bool ts_vtodo_wants_tag(const char *tag, char **tags, int ntags);
 extern int	ts_vtodo_line_tags(const TsIcalLine *line, char ***tags);
 
 /* dates */
