@@ -64,8 +64,9 @@ typedef struct TsIcalZoneMemo
 {
 	char	   *tzid;
 	char	   *name;			/* NULL: its name does not tell */
-	int			year;			/* measured in this year (0: not yet) ... */
-	const char *measured;		/* ... to agree with this zone, or NULL */
+	struct TsVtimezone *vtimezone;	/* what explains it then; NULL: nothing */
+	int			year;			/* found in this year (0: not yet) ... */
+	const char *agreeing;		/* ... to agree with this zone, or NULL */
 } TsIcalZoneMemo;
 
 typedef struct TsIcalDoc

@@ -73,16 +73,25 @@ find_zone(const TsIcalDoc *doc, const char *tzid)
 	return zone;
 }
 
+/* Looks a TZID up, unless it is the one that was looked up last. */
 static void
 remember(const TsIcalDoc *doc, const char *tzid)
 {
 	TsIcalZoneMemo *memo = doc->zones;
+	TsIcalComponent *comp;
 
 	if (memo->tzid != NULL && strcmp(memo->tzid, tzid) == 0)
 		return;
 	memset(memo, 0, sizeof(*memo));
 	memo->tzid = pstrdup(tzid);
 	memo->name = find_zone(doc, tzid);
+	comp = memo->name ? NULL : find_vtimezone(doc, tzid);
+	if (comp != NULL)
+	{
+		memo->vtimezone = palloc(sizeof(TsVtimezone));
+		if (!ts_vtimezone_read(comp, memo->vtimezone))
+			memo->vtimezone = NULL;
+	}
 }
 
 char *
@@ -99,17 +108,27 @@ probe_time(int year, int n)
 	return (TsCivil) {.year = year,.month = n / 2 + 1,.day = n % 2 ? 15 : 1,.hour = 12};
 }
 
-/* Does an IANA zone keep a VTIMEZONE's time at "wall" and throughout its year? */
+/* Does an IANA zone keep a VTIMEZONE's time when the clock shows "wall"? */
 static bool
-zone_agrees(const char *zone, const TsVtimezone *vtimezone, const TsCivil *wall)
+agrees_at(const char *zone, const TsVtimezone *vtimezone, const TsCivil *wall)
 {
-	for (int i = PROBES_A_YEAR; i >= 0; i--)
-	{
-		TsCivil		at = i < PROBES_A_YEAR ? probe_time(wall->year, i) : *wall;
-		int64		utc;
+	int64		utc;
 
-		if (!ts_zone_to_utc(zone, &at, &utc) ||
-			ts_wall_seconds(&at) - utc != ts_vtimezone_offset(vtimezone, &at))
+	return ts_zone_to_utc(zone, wall, &utc) &&
+		ts_wall_seconds(wall) - utc == ts_vtimezone_offset(vtimezone, wall);
+}
+
+/* ... and throughout that year? */
+static bool
+agrees_in_year(const char *zone, const TsVtimezone *vtimezone, const TsCivil *wall)
+{
+	if (!agrees_at(zone, vtimezone, wall))
+		return false;
+	for (int i = 0; i < PROBES_A_YEAR; i++)
+	{
+		TsCivil		at = probe_time(wall->year, i);
+
+		if (!agrees_at(zone, vtimezone, &at))
 			return false;
 	}
 	return true;
@@ -119,23 +138,21 @@ bool
 ts_tzid_measure(const TsIcalDoc *doc, const char *tzid, const TsCivil *wall,
 				int64 *utc_seconds, const char **zone)
 {
-	TsIcalComponent *comp;
-	TsVtimezone vtimezone;
+	TsIcalZoneMemo *memo = doc->zones;
 
 	remember(doc, tzid);
-	*zone = doc->zones->measured;
-	if (doc->zones->year == wall->year && *zone != NULL)
-		return ts_zone_to_utc(*zone, wall, utc_seconds);
-	comp = find_vtimezone(doc, tzid);
-	if (comp == NULL || !ts_vtimezone_read(comp, &vtimezone))
+	if (memo->vtimezone == NULL)
 		return false;
-	*utc_seconds = ts_wall_seconds(wall) - ts_vtimezone_offset(&vtimezone, wall);
+	*utc_seconds = ts_wall_seconds(wall) - ts_vtimezone_offset(memo->vtimezone, wall);
+	*zone = memo->agreeing;
+	if (memo->year == wall->year && *zone != NULL && agrees_at(*zone, memo->vtimezone, wall))
+		return true;
 	for (int i = 0; (*zone = ts_windows_zone_nth(i)) != NULL; i++)
 	{
-		if (zone_agrees(*zone, &vtimezone, wall))
+		if (agrees_in_year(*zone, memo->vtimezone, wall))
 			break;
 	}
-	doc->zones->year = wall->year;
-	doc->zones->measured = *zone;
+	memo->year = wall->year;
+	memo->agreeing = *zone;
 	return true;
 }
