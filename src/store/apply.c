@@ -74,7 +74,16 @@ static const char *get_uid(const TsChange *c) { return c->uid; }
 static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
 static const char *get_payload(const TsChange *c) { return c->payload; }
 static const char *get_local_base(const TsChange *c) { return json(&c->local_base); }
-static const char *get_remote_base(const TsChange *c) { return json(&c->remote_base); }
+
+/* Most often theirs is what ours is: NULL then, to be parsed once only. */
+static const char *
+get_remote_base(const TsChange *c)
+{
+	const char *theirs = json(&c->remote_base);
+
+	return strcmp(theirs, json(&c->local_base)) == 0 ? NULL : theirs;
+}
+
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
@@ -230,7 +239,7 @@ set_links(const Columns *cols)
 		" external_uid, external_parent, payload, local_base, remote_base, write_seq,"
 		" external_updated_at, sync_status, last_synced_at)"
 		" SELECT $2, i.task_id, $1, i.external_id, i.etag, i.uid, i.parent, i.payload,"
-		"  i.local_base, i.remote_base, i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
+		"  i.local_base, COALESCE(i.remote_base, i.local_base), i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
 		" FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
 		"  $8::text[], $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::int8[],"
 		"  $12::text[]::timestamptz[])"
