@@ -81,24 +81,6 @@ sayable_text(const char *text)
 	return *back != '\0' ? back : NULL;
 }
 
-/* On one line, without blanks around it. */
-static char *
-sayable_word(const char *text)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	text += strspn(text, " \t\r\n");
-	for (; *text; text++)
-	{
-		if ((unsigned char) *text >= ' ' || *text == '\t')
-			appendStringInfoCharMacro(&out, *text);
-	}
-	while (out.len > 0 && (out.data[out.len - 1] == ' ' || out.data[out.len - 1] == '\t'))
-		out.data[--out.len] = '\0';
-	return out.len > 0 ? ts_ical_clean(out.data, out.len) : NULL;
-}
-
 static char *
 sayable_timestamp(const char *text)
 {
@@ -122,8 +104,7 @@ sayable_tags(const char *json)
 		return pstrdup("[]");
 	for (int i = 0; i < n; i++)
 	{
-		char	   *text = sayable_text(tags[i]);
-		char	   *tag = text ? sayable_word(text) : NULL;
+		char	   *tag = ts_vtodo_one_line(tags[i]);
 
 		if (tag != NULL)
 			tags[kept++] = tag;
@@ -139,7 +120,7 @@ sayable(TsField f, const char *value)
 		case TS_KIND_TEXT:
 		case TS_KIND_REFERENCE:
 			return f == TS_URL || f == TS_PARENT_TASK_ID ?
-				sayable_word(value) : sayable_text(value);
+				ts_vtodo_one_line(value) : sayable_text(value);
 		case TS_KIND_TIMESTAMP:
 			return sayable_timestamp(value);
 		case TS_KIND_TAGS:
