@@ -149,8 +149,12 @@ overlay(TsVtodoEdit *edit, const TsTask *task)
 
 /* ---------- the parts ---------- */
 
-static bool
-differs(const TsVtodoEdit *edit, TsField f)
+/*
+ * ts_vtodo_differs
+ *		Is another value wanted than there is?
+ */
+bool
+ts_vtodo_differs(const TsVtodoEdit *edit, TsField f)
 {
 	return !ts_value_equal(f, edit->was.value[f], edit->want.value[f]);
 }
@@ -160,7 +164,7 @@ write_text(TsVtodoEdit *edit, TsField f, const char *name)
 {
 	const char *value = edit->want.value[f];
 
-	if (differs(edit, f))
+	if (ts_vtodo_differs(edit, f))
 		ts_vtodo_put(edit, edit->todo, name, value ? ts_ical_escape(value) : NULL);
 }
 
@@ -169,7 +173,7 @@ static void
 write_description(TsVtodoEdit *edit)
 {
 	write_text(edit, TS_DESCRIPTION, "DESCRIPTION");
-	if (differs(edit, TS_DESCRIPTION))
+	if (ts_vtodo_differs(edit, TS_DESCRIPTION))
 		ts_vtodo_put(edit, edit->todo, "X-ALT-DESC", NULL);
 }
 
@@ -179,7 +183,7 @@ write_priority(TsVtodoEdit *edit)
 	const char *want = edit->want.value[TS_PRIORITY];
 	const char *number = NULL;
 
-	if (!differs(edit, TS_PRIORITY))
+	if (!ts_vtodo_differs(edit, TS_PRIORITY))
 		return;
 	if (strcmp(want, "HIGH") == 0)
 		number = "1";
@@ -196,7 +200,7 @@ write_duration_minutes(TsVtodoEdit *edit)
 	const char *want = edit->want.value[TS_DURATION_MINUTES];
 	TsIcalDuration d = {0};
 
-	if (!differs(edit, TS_DURATION_MINUTES))
+	if (!ts_vtodo_differs(edit, TS_DURATION_MINUTES))
 		return;
 	if (want != NULL)
 		d.seconds = strtol(want, NULL, 10) * INT64CONST(60);
@@ -207,7 +211,7 @@ write_duration_minutes(TsVtodoEdit *edit)
 static void
 write_plain(TsVtodoEdit *edit, TsField f, const char *name)
 {
-	if (differs(edit, f))
+	if (ts_vtodo_differs(edit, f))
 		ts_vtodo_put(edit, edit->todo, name, edit->want.value[f]);
 }
 
@@ -255,7 +259,7 @@ write_tags(TsVtodoEdit *edit)
 	TsIcalLine *next;
 	int			nnew = 0;
 
-	if (!differs(edit, TS_TAGS))
+	if (!ts_vtodo_differs(edit, TS_TAGS))
 		return;
 	for (TsIcalLine *line = ts_ical_line(edit->todo, "CATEGORIES", NULL); line; line = next)
 	{
@@ -283,7 +287,7 @@ write_parent(TsVtodoEdit *edit)
 	const char *want = edit->want.value[TS_PARENT_TASK_ID];
 	TsIcalLine *line = ts_vtodo_parent_line(edit->todo);
 
-	if (!differs(edit, TS_PARENT_TASK_ID))
+	if (!ts_vtodo_differs(edit, TS_PARENT_TASK_ID))
 		return;
 	if (line != NULL && want == NULL)
 		ts_ical_remove(edit->doc, line);

@@ -82,7 +82,10 @@ extern void ts_vtodo_shift_alarms(TsVtodoEdit *edit, int64 seconds);
 extern void ts_vtodo_write_completion(TsVtodoEdit *edit);
 extern bool ts_vtodo_advance(TsVtodoEdit *edit);
 extern bool ts_vtodo_add_exception(TsVtodoEdit *edit);
+extern int64 ts_vtodo_completion_time(const TsVtodoEdit *edit);
 extern void ts_vtodo_put_completed(TsVtodoEdit *edit, TsIcalComponent *todo);
+
+extern bool ts_vtodo_differs(const TsVtodoEdit *edit, TsField f);
 
 /* single properties: value escaped; NULL removes every line of that name */
 extern void ts_vtodo_put(TsVtodoEdit *edit, TsIcalComponent *todo,
