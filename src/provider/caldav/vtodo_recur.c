@@ -282,7 +282,8 @@ add_override(TsVtodoEdit *edit, const TsVtodoDates *dates, const Series *series)
 						   shifted_line("DUE", dates->due_line, &dates->due, seconds));
 	ts_ical_add_before(edit->doc, where, "STATUS:COMPLETED");
 	ts_ical_add_before(edit->doc, where, "PERCENT-COMPLETE:100");
-	ts_ical_add_before(edit->doc, where, psprintf("COMPLETED:%s", ts_vtodo_utc(ts_vtodo_completion_time(edit))));
+	ts_ical_add_before(edit->doc, where,
+					   psprintf("COMPLETED:%s", ts_vtodo_utc(ts_vtodo_completion_time(edit))));
 	ts_ical_add_before(edit->doc, where, "END:VTODO");
 }
 
