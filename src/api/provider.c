@@ -216,8 +216,9 @@ Datum
 tasksync_add_provider(PG_FUNCTION_ARGS)
 {
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_provider (user_id, type, name, account_id, settings, sync_interval)"
-		" VALUES ($1, $2, $3, $4, $5::jsonb, $6) RETURNING id::text",
+		"INSERT INTO tasksync.task_provider (user_id, type, name, account_id, settings, sync_interval,"
+		" next_sync_at)"
+		" VALUES ($1, $2, $3, $4, $5::jsonb, $6, pg_catalog.now() + $6 * interval '1 min') RETURNING id::text",
 		{TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, INT4OID}
 	};
 	char	   *type = ts_arg_text(fcinfo, 0);
