@@ -66,6 +66,31 @@ json(const TsTask *task)
 	return buf.data;
 }
 
+/* A JSON array of strings as an array literal. */
+static const char *
+tags_literal(const char *tags_json)
+{
+	StringInfoData buf;
+	int			n;
+	char	  **tags = ts_tags_split(tags_json, &n);
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfoString(&buf, i ? ",\"" : "\"");
+		for (const char *p = tags[i]; *p; p++)
+		{
+			if (*p == '"' || *p == '\\')
+				appendStringInfoChar(&buf, '\\');
+			appendStringInfoChar(&buf, *p);
+		}
+		appendStringInfoChar(&buf, '"');
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
 static const char *get_task_id(const TsChange *c) { return c->task_id; }
 static const char *get_patch(const TsChange *c) { return json(&c->task_patch); }
 static const char *get_external_id(const TsChange *c) { return c->external_id; }
@@ -87,7 +112,6 @@ get_remote_base(const TsChange *c)
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
-static const char *get_revives(const TsChange *c) { return c->uid ? "t" : "f"; }
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
 static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
 static const char *get_error_message(const TsChange *c) { return c->failure.message; }
@@ -109,6 +133,8 @@ get_conflict_fields(const TsChange *c)
 }
 
 static bool creates_task(const TsChange *c) { return c->task_action == TS_ACTION_CREATE; }
+static bool imports_task(const TsChange *c) { return creates_task(c) && !c->revived; }
+static bool revives_task(const TsChange *c) { return creates_task(c) && c->revived; }
 static bool updates_task(const TsChange *c) { return c->task_action == TS_ACTION_UPDATE; }
 static bool deletes_task(const TsChange *c) { return c->task_action == TS_ACTION_DELETE; }
 static bool has_conflict(const TsChange *c) { return c->has_conflict; }
@@ -131,12 +157,77 @@ static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
 static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
 
+/* A field of the patches as an array of texts; tags as array literals. */
+static TsArg
+field_texts(const Columns *cols, TsField f)
+{
+	const char **values = palloc(sizeof(char *) * (cols->n + 1));
+
+	for (int i = 0; i < cols->n; i++)
+	{
+		const char *value = cols->change[i]->task_patch.value[f];
+
+		values[i] = value && f == TS_TAGS ? tags_literal(value) : value;
+	}
+	return ts_texts(values, cols->n);
+}
+
+/*
+ * The bulk of a first pull: columns travel as arrays of their texts, which is
+ * several times cheaper than as JSON.
+ */
+static void
+import_tasks(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task (id, user_id, project_id, is_auto_scheduled, source, provider_id,"
+		" external_task_id, external_updated_at, last_synced_at, sync_status,"
+		" title, description, status, priority, start_date, start_time, due_date, due_time, time_zone,"
+		" duration_minutes, percent_complete, completed_at, recurrence_rule, remind_at, tags, url,"
+		" parent_task_id)"
+		" SELECT i.id::uuid, $1, $2, $3, $4, $5, i.external_id, i.modified_at::timestamptz,"
+		" pg_catalog.now(), 'SYNCED', COALESCE(i.title, ''), i.description, COALESCE(i.status, 'TODO'),"
+		" COALESCE(i.priority, 'NONE'), i.start_date::date, i.start_time::time, i.due_date::date,"
+		" i.due_time::time, i.time_zone, i.duration_minutes::int, i.percent_complete::int,"
+		" i.completed_at::timestamptz, i.recurrence_rule, i.remind_at::timestamptz,"
+		" COALESCE(i.tags::text[], '{}'), i.url, i.parent_task_id::uuid"
+		" FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],"
+		"  $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],"
+		"  $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[])"
+		" AS i(id, external_id, modified_at, title, description, status, priority, start_date,"
+		"  start_time, due_date, due_time, time_zone, duration_minutes, percent_complete, completed_at,"
+		"  recurrence_rule, remind_at, tags, url, parent_task_id)",
+		{TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID}
+	};
+	const TsMapping *m = cols->m;
+	TsArg		args[TS_MAX_ARGS];
+	int			n = 0;
+
+	if (cols->n == 0)
+		return;
+	args[n++] = ts_text(m->user_id);
+	args[n++] = ts_uuid(m->project_id);
+	args[n++] = ts_bool(m->is_auto_scheduled);
+	args[n++] = ts_text(cols->db->provider_type);
+	args[n++] = ts_uuid(m->provider_id);
+	args[n++] = texts(cols, get_task_id);
+	args[n++] = texts(cols, get_external_id);
+	args[n++] = texts(cols, get_modified_at);
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		args[n++] = field_texts(cols, f);
+	ts_run_args(&stmt, n, args);
+}
+
 /*
  * A task that comes back to life keeps what the service never knew of it: the
  * journal holds the whole row as it was deleted.
  */
 static void
-create_tasks(const Columns *cols)
+revive_tasks(const Columns *cols)
 {
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task (id, user_id, project_id, title, description, status, priority,"
@@ -147,17 +238,18 @@ create_tasks(const Columns *cols)
 		" COALESCE(x.priority, 'NONE'), x.start_date, x.start_time, x.due_date, x.due_time, x.time_zone,"
 		" x.duration_minutes, x.percent_complete, x.completed_at, x.recurrence_rule, x.remind_at,"
 		" COALESCE(x.tags, '{}'), x.url, x.parent_task_id,"
-		" COALESCE(x.is_auto_scheduled, $4), $5, $6, i.external_id, i.modified_at, pg_catalog.now(), 'SYNCED'"
-		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[],"
-		"  $10::text[]::timestamptz[], $11::boolean[]) AS i(id, fields, external_id, modified_at, revived)"
+		" COALESCE(x.is_auto_scheduled, $4), COALESCE(x.source, $5), $6, i.external_id, i.modified_at,"
+		" pg_catalog.now(), 'SYNCED'"
+		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[])"
+		"  AS i(id, fields, external_id, modified_at)"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
 		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
 		"   WHERE " TS_MINE("c") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
-		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON i.revived"
+		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON true"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, '{}') || i.fields)"
-		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean)",
+		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean, source text)",
 		{UUIDOID, TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+			TEXTARRAYOID, TEXTARRAYOID}
 	};
 	const TsMapping *m = cols->m;
 
@@ -166,7 +258,7 @@ create_tasks(const Columns *cols)
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(m->project_id),
 		   ts_bool(m->is_auto_scheduled), ts_text(cols->db->provider_type),
 		   ts_uuid(m->provider_id), texts(cols, get_task_id), texts(cols, get_patch),
-		   texts(cols, get_external_id), texts(cols, get_modified_at), texts(cols, get_revives));
+		   texts(cols, get_external_id), texts(cols, get_modified_at));
 }
 
 /* What a sync overwrites or deletes here is kept, for undo_sync. */
@@ -535,7 +627,8 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 
 #define APPLY(chooser, statement) (choose(&cols, changes, n, chooser), statement)
 	ts_apply_mapping = m->id;
-	APPLY(creates_task, create_tasks(&cols));
+	APPLY(imports_task, import_tasks(&cols));
+	APPLY(revives_task, revive_tasks(&cols));
 	APPLY(updates_task, update_tasks(&cols));
 	APPLY(moves_link, move_links(&cols));
 	APPLY(sets_link, set_links(&cols));

@@ -244,6 +244,12 @@ fix_plans(void)
 
 	for (int i = 0; i < lengthof(off); i++)
 		SetConfigOption(off[i], "off", PGC_USERSET, PGC_S_OVERRIDE);
+
+	/*
+	 * A row that a user's open transaction has locked must not stop everybody
+	 * else's syncs: the item is set aside and tried again.
+	 */
+	SetConfigOption("lock_timeout", "300ms", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void

@@ -291,6 +291,8 @@ end_listing(DavConversation *c)
 	c->base.complete = !c->pull.cut;
 	if (c->pull.cursor != NULL)
 		c->base.cursor = c->pull.cursor;
+	else if (c->base.op->cursor != NULL)
+		c->base.cursor = dav_cursor_text(NULL, NULL);
 	c->step = NULL;
 }
 
