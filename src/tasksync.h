@@ -74,6 +74,13 @@ extern void ts_restore_identity(const TsIdentity *saved);
  */
 extern char *ts_current_user_id(void);
 
+/*
+ * ts_floating_time_zone: the zone that floating times are taken to be in.
+ * ts_unix_microseconds: a timestamptz counted from 1970, as the pure rooms do.
+ */
+extern const char *ts_floating_time_zone(void);
+extern int64 ts_unix_microseconds(int64 timestamptz);
+
 /* ts_ereport: raise an error held by value (ERROR; does not return) */
 extern void ts_ereport(const TsError *err) pg_attribute_noreturn();
 
