@@ -230,11 +230,11 @@ ts_net_cancel(TsTransfer *t)
 
 /* Let libcurl work on what the sockets and its timer have for it. */
 static void
-perform(TsNet *net, bool sockets)
+perform(TsNet *net)
 {
 	struct epoll_event events[MAX_EVENTS];
 	int			running;
-	int			n = sockets ? epoll_wait(net->epoll_fd, events, MAX_EVENTS, 0) : 0;
+	int			n = epoll_wait(net->epoll_fd, events, MAX_EVENTS, 0);
 	sigset_t	old;
 
 	block_signals(&old);
@@ -342,7 +342,7 @@ ts_net_wait(TsNet *net, long timeout_ms)
 	WaitEvent	events[2];
 	TimestampTz now = GetCurrentTimestamp();
 	bool		latched = false;
-	bool		sockets = false;
+	dlist_iter	iter;
 	int			n;
 
 	if (net->curl_due != 0)
@@ -352,26 +352,20 @@ ts_net_wait(TsNet *net, long timeout_ms)
 		if (timeout_ms < 0 || curl_ms < timeout_ms)
 			timeout_ms = curl_ms;
 	}
-	{
-		dlist_iter	iter;
-
-		dlist_foreach(iter, &net->transfers)
-			if (dlist_container(TsTransfer, node, iter.cur)->finished)
-				timeout_ms = 0;
-	}
+	dlist_foreach(iter, &net->transfers)
+		if (dlist_container(TsTransfer, node, iter.cur)->finished)
+			timeout_ms = 0;
 
 	n = WaitEventSetWait(net->set, timeout_ms, events, lengthof(events), PG_WAIT_EXTENSION);
 	for (int i = 0; i < n; i++)
-	{
 		if (events[i].events & WL_LATCH_SET)
 		{
 			ResetLatch(MyLatch);
 			latched = true;
 		}
-		else
-			sockets = true;
-	}
-	perform(net, sockets);
+
+	/* A set latch hides ready sockets: they are asked in any case. */
+	perform(net);
 	collect_finished(net);
 	while (deliver_one(net))
 		CHECK_FOR_INTERRUPTS();

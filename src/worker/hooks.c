@@ -24,6 +24,8 @@
 #include "worker/worker.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
+bool		ts_is_worker = false;
+
 static bool wake_at_commit = false;
 static bool wake_launcher_at_commit = false;
 
@@ -41,10 +43,11 @@ at_transaction_end(XactEvent event, void *arg)
 		wake_at_commit = wake_launcher_at_commit = false;
 }
 
+/* The worker itself need not be woken: it looks again after every job. */
 void
 ts_wake_worker_on_commit(void)
 {
-	wake_at_commit = true;
+	wake_at_commit = !ts_is_worker;
 }
 
 /* The database that a statement needs to be free of sessions, or InvalidOid. */

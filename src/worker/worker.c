@@ -224,6 +224,7 @@ ts_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid, 0);
 
+	ts_is_worker = true;
 	if (!is_installed())
 		proc_exit(0);
 	if (!ts_worker_lock())

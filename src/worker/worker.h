@@ -24,6 +24,9 @@
 
 #include "postgres.h"
 
+/* Is this process a worker? */
+extern bool ts_is_worker;
+
 /* From _PG_init: hooks, and with preloading the launcher. */
 extern void ts_worker_init(void);
 
