@@ -16,7 +16,6 @@
 #include "fmgr.h"
 #include "pgtime.h"
 #include "utils/guc.h"
-#include "utils/timestamp.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -163,18 +162,4 @@ check_time_zone(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
-}
-
-const char *
-ts_floating_time_zone(void)
-{
-	return ts_default_time_zone[0] != '\0' ? ts_default_time_zone
-		: pg_get_timezone_name(log_timezone);
-}
-
-int64
-ts_unix_microseconds(int64 timestamptz)
-{
-	return timestamptz +
-		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 }

@@ -23,3 +23,15 @@ LANGUAGE c ROWS 20
 AS 'MODULE_PATHNAME', 'tasksync_map_all_lists';
 COMMENT ON FUNCTION tasksync.map_all_lists(uuid) IS
 	'makes a project and a mapping for every list that has none, queues their first sync; the new mappings';
+
+CREATE FUNCTION tasksync.preview_mapping(provider_id uuid, external_list_id text, project_id uuid DEFAULT NULL)
+RETURNS TABLE (side text, action text, title text, task_id uuid, external_task_id text)
+LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_preview_mapping';
+COMMENT ON FUNCTION tasksync.preview_mapping(uuid, text, uuid) IS
+	'what the first sync of a list with a project (or, once mapped, the next sync) would do; changes nothing';
+
+CREATE FUNCTION tasksync.verify_mapping(mapping_id uuid)
+RETURNS TABLE (task_id uuid, external_task_id text, field text, local text, remote text)
+LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_verify_mapping';
+COMMENT ON FUNCTION tasksync.verify_mapping(uuid) IS
+	'reads the whole list again and tells every difference; field ''task'': it is on one side only, whose title is shown; no row = in sync';

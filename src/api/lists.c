@@ -113,7 +113,7 @@ tasksync_task_lists(PG_FUNCTION_ARGS)
 {
 	static TsStatement stmt = {
 		"SELECT i.id, i.name, i.color, i.path, i.description, i.is_writable, m.id, m.project_id"
-		" FROM pg_catalog.unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
+		" FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[],"
 		"  $8::boolean[]) AS i(id, name, color, path, description, is_writable)"
 		" LEFT JOIN tasksync.task_list_mapping m ON m.provider_id = $1 AND m.user_id = $2"
 		"  AND m.external_list_id = i.id"

@@ -20,7 +20,6 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(tasksync_decode_task);
 PG_FUNCTION_INFO_V1(tasksync_encode_task);
@@ -93,10 +92,12 @@ new_uid(const char *json)
 {
 	char	   *id = ts_json_member(json, "id");
 
-	if (id != NULL && id[0] != '\0')
-		return id;
-	return DatumGetCString(DirectFunctionCall1(uuid_out,
-											   DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+	if (id == NULL || id[0] == '\0')
+	{
+		id = palloc(37);
+		ts_random_uuid(NULL, id);
+	}
+	return id;
 }
 
 /*

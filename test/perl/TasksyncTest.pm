@@ -257,7 +257,9 @@ sub list_objects
 	my ($server, $list) = @_;
 	my $answer = curl($server, '-X', 'PROPFIND', '-H', 'Depth: 1', $list);
 
-	return sort grep { $_ ne $list } $answer =~ m{<(?:\w+:)?href>([^<]+)</}g;
+	my @paths = sort grep { $_ ne $list } $answer =~ m{<(?:\w+:)?response>\s*<(?:\w+:)?href>([^<]+)</}g;
+
+	return @paths;
 }
 
 =pod
