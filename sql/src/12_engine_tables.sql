@@ -38,14 +38,15 @@ CREATE TABLE tasksync.task_link (
 	last_synced_at timestamptz,
 	PRIMARY KEY (id, user_id),
 	UNIQUE (task_id, mapping_id, user_id),
-	UNIQUE (mapping_id, external_task_id, user_id),
+	UNIQUE (external_task_id, mapping_id, user_id),
 	FOREIGN KEY (mapping_id, user_id)
 		REFERENCES tasksync.task_list_mapping (id, user_id) ON DELETE CASCADE
 );
 
-CREATE INDEX task_link_uid_idx ON tasksync.task_link (mapping_id, external_uid);
+CREATE INDEX task_link_mapping_idx ON tasksync.task_link (mapping_id, user_id);
+CREATE INDEX task_link_uid_idx ON tasksync.task_link (external_uid, mapping_id);
 CREATE INDEX task_link_parent_idx
-	ON tasksync.task_link (mapping_id, external_parent) WHERE external_parent IS NOT NULL;
+	ON tasksync.task_link (external_parent, mapping_id) WHERE external_parent IS NOT NULL;
 CREATE INDEX task_link_retry_idx
 	ON tasksync.task_link (mapping_id, retry_at) WHERE retry_at IS NOT NULL;
 
@@ -71,7 +72,7 @@ CREATE TABLE tasksync.task_change (
 CREATE INDEX task_change_pending_idx
 	ON tasksync.task_change (mapping_id, id) WHERE synced_at IS NULL;
 CREATE INDEX task_change_task_idx
-	ON tasksync.task_change (mapping_id, task_id, user_id);
+	ON tasksync.task_change (task_id, mapping_id, user_id);
 
 CREATE TABLE tasksync.task_conflict (
 	id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),

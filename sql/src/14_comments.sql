@@ -262,6 +262,7 @@ COMMENT ON INDEX tasksync.task_parent_idx IS 'subtasks';
 COMMENT ON INDEX tasksync.task_provider_idx IS 'foreign key';
 COMMENT ON INDEX tasksync.task_list_mapping_project_idx IS 'mappings of a project';
 COMMENT ON INDEX tasksync.task_list_mapping_user_idx IS 'a user''s mappings';
+COMMENT ON INDEX tasksync.task_link_mapping_idx IS 'all of a mapping';
 COMMENT ON INDEX tasksync.task_link_uid_idx IS 'by the object''s UID';
 COMMENT ON INDEX tasksync.task_link_parent_idx IS 'children, by their parent there';
 COMMENT ON INDEX tasksync.task_link_retry_idx IS 'what is to be tried again';

@@ -66,6 +66,31 @@ json(const TsTask *task)
 	return buf.data;
 }
 
+/* A JSON array of strings as an array literal. */
+static const char *
+tags_literal(const char *tags_json)
+{
+	StringInfoData buf;
+	int			n;
+	char	  **tags = ts_tags_split(tags_json, &n);
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '{');
+	for (int i = 0; i < n; i++)
+	{
+		appendStringInfoString(&buf, i ? ",\"" : "\"");
+		for (const char *p = tags[i]; *p; p++)
+		{
+			if (*p == '"' || *p == '\\')
+				appendStringInfoChar(&buf, '\\');
+			appendStringInfoChar(&buf, *p);
+		}
+		appendStringInfoChar(&buf, '"');
+	}
+	appendStringInfoChar(&buf, '}');
+	return buf.data;
+}
+
 static const char *get_task_id(const TsChange *c) { return c->task_id; }
 static const char *get_patch(const TsChange *c) { return json(&c->task_patch); }
 static const char *get_external_id(const TsChange *c) { return c->external_id; }
@@ -74,11 +99,19 @@ static const char *get_uid(const TsChange *c) { return c->uid; }
 static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
 static const char *get_payload(const TsChange *c) { return c->payload; }
 static const char *get_local_base(const TsChange *c) { return json(&c->local_base); }
-static const char *get_remote_base(const TsChange *c) { return json(&c->remote_base); }
+
+/* Most often theirs is what ours is: NULL then, to be parsed once only. */
+static const char *
+get_remote_base(const TsChange *c)
+{
+	const char *theirs = json(&c->remote_base);
+
+	return strcmp(theirs, json(&c->local_base)) == 0 ? NULL : theirs;
+}
+
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
-static const char *get_revives(const TsChange *c) { return c->uid ? "t" : "f"; }
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
 static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
 static const char *get_error_message(const TsChange *c) { return c->failure.message; }
@@ -100,6 +133,8 @@ get_conflict_fields(const TsChange *c)
 }
 
 static bool creates_task(const TsChange *c) { return c->task_action == TS_ACTION_CREATE; }
+static bool imports_task(const TsChange *c) { return creates_task(c) && !c->revived; }
+static bool revives_task(const TsChange *c) { return creates_task(c) && c->revived; }
 static bool updates_task(const TsChange *c) { return c->task_action == TS_ACTION_UPDATE; }
 static bool deletes_task(const TsChange *c) { return c->task_action == TS_ACTION_DELETE; }
 static bool has_conflict(const TsChange *c) { return c->has_conflict; }
@@ -109,16 +144,90 @@ static bool unbinds(const TsChange *c) { return c->link_action == TS_LINK_UNBIND
 static bool deadens(const TsChange *c) { return c->link_action == TS_LINK_DEAD; }
 static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
 static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
+static bool
+completes_silently(const TsChange *c)
+{
+	const char *status = c->task_patch.value[TS_STATUS];
+
+	return (creates_task(c) || updates_task(c)) && sets_link(c) &&
+		(c->task_patch.known & TS_FIELD_BIT(TS_STATUS)) &&
+		status && strcmp(status, "COMPLETED") == 0 && c->local_base.value[TS_COMPLETED_AT] == NULL;
+}
 static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
 static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
+
+/* A field of the patches as an array of texts; tags as array literals. */
+static TsArg
+field_texts(const Columns *cols, TsField f)
+{
+	const char **values = palloc(sizeof(char *) * (cols->n + 1));
+
+	for (int i = 0; i < cols->n; i++)
+	{
+		const char *value = cols->change[i]->task_patch.value[f];
+
+		values[i] = value && f == TS_TAGS ? tags_literal(value) : value;
+	}
+	return ts_texts(values, cols->n);
+}
+
+/*
+ * The bulk of a first pull: columns travel as arrays of their texts, which is
+ * several times cheaper than as JSON.
+ */
+static void
+import_tasks(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task (id, user_id, project_id, is_auto_scheduled, source, provider_id,"
+		" external_task_id, external_updated_at, last_synced_at, sync_status,"
+		" title, description, status, priority, start_date, start_time, due_date, due_time, time_zone,"
+		" duration_minutes, percent_complete, completed_at, recurrence_rule, remind_at, tags, url,"
+		" parent_task_id)"
+		" SELECT i.id::uuid, $1, $2, $3, $4, $5, i.external_id, i.modified_at::timestamptz,"
+		" pg_catalog.now(), 'SYNCED', COALESCE(i.title, ''), i.description, COALESCE(i.status, 'TODO'),"
+		" COALESCE(i.priority, 'NONE'), i.start_date::date, i.start_time::time, i.due_date::date,"
+		" i.due_time::time, i.time_zone, i.duration_minutes::int, i.percent_complete::int,"
+		" i.completed_at::timestamptz, i.recurrence_rule, i.remind_at::timestamptz,"
+		" COALESCE(i.tags::text[], '{}'), i.url, i.parent_task_id::uuid"
+		" FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],"
+		"  $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],"
+		"  $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[])"
+		" AS i(id, external_id, modified_at, title, description, status, priority, start_date,"
+		"  start_time, due_date, due_time, time_zone, duration_minutes, percent_complete, completed_at,"
+		"  recurrence_rule, remind_at, tags, url, parent_task_id)",
+		{TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID}
+	};
+	const TsMapping *m = cols->m;
+	TsArg		args[TS_MAX_ARGS];
+	int			n = 0;
+
+	if (cols->n == 0)
+		return;
+	args[n++] = ts_text(m->user_id);
+	args[n++] = ts_uuid(m->project_id);
+	args[n++] = ts_bool(m->is_auto_scheduled);
+	args[n++] = ts_text(cols->db->provider_type);
+	args[n++] = ts_uuid(m->provider_id);
+	args[n++] = texts(cols, get_task_id);
+	args[n++] = texts(cols, get_external_id);
+	args[n++] = texts(cols, get_modified_at);
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		args[n++] = field_texts(cols, f);
+	ts_run_args(&stmt, n, args);
+}
 
 /*
  * A task that comes back to life keeps what the service never knew of it: the
  * journal holds the whole row as it was deleted.
  */
 static void
-create_tasks(const Columns *cols)
+revive_tasks(const Columns *cols)
 {
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task (id, user_id, project_id, title, description, status, priority,"
@@ -129,17 +238,18 @@ create_tasks(const Columns *cols)
 		" COALESCE(x.priority, 'NONE'), x.start_date, x.start_time, x.due_date, x.due_time, x.time_zone,"
 		" x.duration_minutes, x.percent_complete, x.completed_at, x.recurrence_rule, x.remind_at,"
 		" COALESCE(x.tags, '{}'), x.url, x.parent_task_id,"
-		" COALESCE(x.is_auto_scheduled, $4), $5, $6, i.external_id, i.modified_at, pg_catalog.now(), 'SYNCED'"
-		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[],"
-		"  $10::text[]::timestamptz[], $11::boolean[]) AS i(id, fields, external_id, modified_at, revived)"
+		" COALESCE(x.is_auto_scheduled, $4), COALESCE(x.source, $5), $6, i.external_id, i.modified_at,"
+		" pg_catalog.now(), 'SYNCED'"
+		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[])"
+		"  AS i(id, fields, external_id, modified_at)"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
 		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
-		"   WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.task_id = i.id AND c.change_type = 'DELETE'"
-		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON i.revived"
+		"   WHERE " TS_MINE("c") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
+		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON true"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, '{}') || i.fields)"
-		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean)",
+		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean, source text)",
 		{UUIDOID, TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+			TEXTARRAYOID, TEXTARRAYOID}
 	};
 	const TsMapping *m = cols->m;
 
@@ -148,7 +258,7 @@ create_tasks(const Columns *cols)
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(m->project_id),
 		   ts_bool(m->is_auto_scheduled), ts_text(cols->db->provider_type),
 		   ts_uuid(m->provider_id), texts(cols, get_task_id), texts(cols, get_patch),
-		   texts(cols, get_external_id), texts(cols, get_modified_at), texts(cols, get_revives));
+		   texts(cols, get_external_id), texts(cols, get_modified_at));
 }
 
 /* What a sync overwrites or deletes here is kept, for undo_sync. */
@@ -158,7 +268,7 @@ keep_in_trash(const Columns *cols, const char *action)
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task_trash (user_id, task_id, mapping_id, job_id, action, old_row)"
 		" SELECT t.user_id, t.id, $1, NULLIF($4, 0), $5, pg_catalog.to_jsonb(t)"
-		" FROM tasksync.task t WHERE t.user_id = $2 AND t.id = ANY ($3::uuid[])",
+		" FROM tasksync.task t WHERE " TS_OF_USER("t", "$2") " AND t.id = ANY ($3::uuid[])",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, INT8OID, TEXTOID}
 	};
 
@@ -185,7 +295,7 @@ update_tasks(const Columns *cols)
 		SET_FIELD("url") "," SET_FIELD("parent_task_id")
 		" FROM unnest($2::uuid[], $3::text[]::jsonb[]) AS u(id, fields)"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(u.fields) AS x(" FIELD_DEFINITIONS ")"
-		" WHERE t.id = u.id AND t.user_id = $1",
+		" WHERE t.id = u.id AND " TS_OF_USER("t", "$1"),
 		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
@@ -199,7 +309,7 @@ static void
 delete_tasks(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"DELETE FROM tasksync.task t WHERE t.user_id = $1 AND t.id = ANY ($2::uuid[])",
+		"DELETE FROM tasksync.task t WHERE " TS_OF_USER("t", "$1") " AND t.id = ANY ($2::uuid[])",
 		{TEXTOID, TEXTARRAYOID}
 	};
 
@@ -221,7 +331,7 @@ set_links(const Columns *cols)
 		" external_uid, external_parent, payload, local_base, remote_base, write_seq,"
 		" external_updated_at, sync_status, last_synced_at)"
 		" SELECT $2, i.task_id, $1, i.external_id, i.etag, i.uid, i.parent, i.payload,"
-		"  i.local_base, i.remote_base, i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
+		"  i.local_base, COALESCE(i.remote_base, i.local_base), i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
 		" FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
 		"  $8::text[], $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::int8[],"
 		"  $12::text[]::timestamptz[])"
@@ -251,6 +361,25 @@ set_links(const Columns *cols)
 		   texts(cols, get_remote_base), texts(cols, get_write_seq), texts(cols, get_modified_at));
 }
 
+/*
+ * A service may say "completed" without saying when; our task then gets a time
+ * by its trigger, which is no change to be sent: the base takes it over.
+ */
+static void
+take_over_completion(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_link l SET local_base = l.local_base"
+		" || pg_catalog.jsonb_build_object('completed_at', t.completed_at)"
+		" FROM tasksync.task t WHERE " TS_MINE("l")
+		"  AND l.task_id = ANY ($3::uuid[]) AND t.id = l.task_id AND t.user_id = l.user_id",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id));
+}
+
 static void
 move_links(const Columns *cols)
 {
@@ -259,7 +388,7 @@ move_links(const Columns *cols)
 		" etag = i.etag, write_seq = i.write_seq, last_synced_at = pg_catalog.now()"
 		" FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[]::int8[])"
 		"  AS i(task_id, moved_to, external_id, etag, write_seq)"
-		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = i.task_id",
+		" WHERE " TS_MINE("l") " AND l.task_id = i.task_id",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
@@ -318,15 +447,15 @@ resolve_parents(const Columns *cols)
 		"  AND p.external_uid = c.external_parent AND p.task_id <> c.task_id"
 		" JOIN tasksync.task pt ON pt.id = p.task_id AND pt.user_id = p.user_id"
 		" JOIN tasksync.task t ON t.id = c.task_id AND t.user_id = c.user_id"
-		" WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.external_parent IS NOT NULL"
+		" WHERE " TS_MINE("c") " AND c.external_parent IS NOT NULL"
 		"  AND (c.task_id = ANY ($3::uuid[]) OR c.external_parent = ANY ($4::text[]))"
 		"  AND t.parent_task_id IS NULL AND c.local_base -> 'parent_task_id' = 'null'"
 		"), adopted AS ("
 		" UPDATE tasksync.task t SET parent_task_id = pair.parent_id FROM pair"
-		" WHERE t.id = pair.task_id AND t.user_id = $2)"
+		" WHERE t.id = pair.task_id AND " TS_OF_USER("t", "$2") ")"
 		" UPDATE tasksync.task_link l"
 		" SET local_base = l.local_base || pg_catalog.jsonb_build_object('parent_task_id', pair.parent_id)"
-		" FROM pair WHERE l.task_id = pair.task_id AND l.mapping_id = $1 AND l.user_id = $2",
+		" FROM pair WHERE l.task_id = pair.task_id AND " TS_MINE("l"),
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	static TsStatement any = {
@@ -349,20 +478,21 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 		" provider_id = s.provider_id, external_task_id = s.external_task_id,"
 		" external_updated_at = COALESCE(s.external_updated_at, t.external_updated_at),"
 		" last_synced_at = s.last_synced_at, sync_status = s.sync_status"
-		" FROM (SELECT x.id, x.provider_id, l.external_task_id, l.external_updated_at,"
+		" FROM (SELECT x.id, m.provider_id, l.external_task_id, l.external_updated_at,"
 		"   l.last_synced_at,"
-		"   CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict k WHERE k.task_id = l.task_id"
+		"   CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict k WHERE k.task_id = x.id"
 		"     AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL) THEN 'CONFLICT'"
-		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x.task) <> l.local_base THEN 'PENDING'"
+		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x) <> l.local_base THEN 'PENDING'"
 		"    ELSE l.sync_status END AS sync_status"
-		"  FROM (SELECT t2.id, t2 AS task, m.provider_id FROM tasksync.task t2"
-		"    JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
-		"    WHERE t2.user_id = $2 AND t2.id = ANY ($3::uuid[])"
-		"     AND (t2.provider_id = m.provider_id OR (t2.provider_id IS NULL AND NOT m.mirror))) x"
-		"  JOIN tasksync.task_link l ON l.task_id = x.id AND l.user_id = $2"
-		"  JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = $2"
-		"   AND lm.provider_id = x.provider_id) s"
-		" WHERE t.id = s.id AND t.user_id = $2 AND (t.provider_id, t.external_task_id, t.sync_status,"
+		"  FROM unnest($3::uuid[]) i(id)"
+		"  JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
+		"  JOIN tasksync.task x ON x.id = i.id AND " TS_OF_USER("x", "$2")
+		"   AND (x.provider_id = m.provider_id OR (x.provider_id IS NULL AND NOT m.mirror))"
+		"  CROSS JOIN LATERAL (SELECT h.* FROM tasksync.task_link h"
+		"   JOIN tasksync.task_list_mapping hm ON hm.id = h.mapping_id AND hm.user_id = h.user_id"
+		"   WHERE h.task_id = i.id AND " TS_OF_USER("h", "$2") " AND hm.provider_id = m.provider_id"
+		"   LIMIT 1) l) s"
+		" WHERE t.id = s.id AND " TS_OF_USER("t", "$2") " AND (t.provider_id, t.external_task_id, t.sync_status,"
 		"  t.last_synced_at) IS DISTINCT FROM (s.provider_id, s.external_task_id, s.sync_status,"
 		"  s.last_synced_at)",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
@@ -370,7 +500,7 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 	static TsStatement disconnected = {
 		"UPDATE tasksync.task t SET provider_id = NULL, external_task_id = NULL, sync_status = NULL"
 		" FROM tasksync.task_list_mapping m"
-		" WHERE m.id = $1 AND m.user_id = $2 AND t.user_id = $2 AND t.id = ANY ($3::uuid[])"
+		" WHERE m.id = $1 AND m.user_id = $2 AND " TS_OF_USER("t", "$2") " AND t.id = ANY ($3::uuid[])"
 		"  AND t.provider_id = m.provider_id AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		"   WHERE l.task_id = t.id AND l.user_id = $2 AND lm.provider_id = m.provider_id)",
@@ -385,7 +515,9 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 	{
 		const TsChange *c = &changes[i];
 
-		if (c->task_id == NULL || c->task_action == TS_ACTION_DELETE)
+		/* A task just created shows it already. */
+		if (c->task_id == NULL || c->task_action == TS_ACTION_DELETE ||
+			(c->task_action == TS_ACTION_CREATE && !c->has_conflict))
 			continue;
 		if (c->link_action == TS_LINK_DROP)
 			gone[ngone++] = c->task_id;
@@ -468,18 +600,18 @@ clear_inbox(const Columns *cols)
 static TsStatement unbind_links = {
 	"UPDATE tasksync.task_link l SET external_task_id = NULL, etag = NULL, payload = NULL,"
 	" prev_etags = '{}', local_base = '{}', remote_base = '{}', sync_status = 'PENDING'"
-	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement deaden_links = {
 	"UPDATE tasksync.task_link l SET state = 'DEAD', external_task_id = NULL, etag = NULL,"
 	" payload = NULL, prev_etags = '{}'"
-	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement drop_links = {
 	"DELETE FROM tasksync.task_link l"
-	" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = ANY ($3::uuid[])",
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement clear_intents = {
@@ -495,10 +627,12 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 
 #define APPLY(chooser, statement) (choose(&cols, changes, n, chooser), statement)
 	ts_apply_mapping = m->id;
-	APPLY(creates_task, create_tasks(&cols));
+	APPLY(imports_task, import_tasks(&cols));
+	APPLY(revives_task, revive_tasks(&cols));
 	APPLY(updates_task, update_tasks(&cols));
 	APPLY(moves_link, move_links(&cols));
 	APPLY(sets_link, set_links(&cols));
+	APPLY(completes_silently, take_over_completion(&cols));
 	APPLY(sets_link, resolve_parents(&cols));
 	APPLY(unbinds, run_by_task(&cols, &unbind_links));
 	APPLY(deadens, run_by_task(&cols, &deaden_links));

@@ -66,6 +66,15 @@ extern bool ts_in_transaction(void (*body) (void *arg), void *arg, TsError *err)
 /* An ERROR just caught, by value in CurrentMemoryContext; empties the error stack. */
 extern void ts_error_from_catch(TsError *err);
 
+/*
+ * Conditions for looking up single rows, in statements over mapping $1 and
+ * user $2.  They are put so that no index on the mapping or the user alone can
+ * serve them: with the statistics of a moment ago the planner takes a new
+ * mapping for an empty one, and would walk through all of it for every row.
+ */
+#define TS_MINE(alias) "(" alias ".mapping_id = $1 AND " alias ".user_id = $2) IS TRUE"
+#define TS_OF_USER(alias, user) "(" alias ".user_id = " user ") IS TRUE"
+
 /* rows.c */
 extern TsKnown *ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n);
 extern char **ts_store_external_ids(void *db, const TsMapping *m, int *n);

@@ -117,15 +117,15 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"   AND w.user_id = $2 AND w.task_id = c.task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task t"
 		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
-		"   LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2"
+		"   LEFT JOIN tasksync.task_link l ON " TS_MINE("l")
 		"    AND l.task_id = t.id AND l.state = 'LIVE'"
-		"   WHERE t.id = c.task_id AND t.user_id = $2 AND t.project_id = m.project_id"
+		"   WHERE t.id = c.task_id AND " TS_OF_USER("t", "$2") " AND t.project_id = m.project_id"
 		"    AND (l.id IS NULL OR l.retry_at IS NOT NULL"
 		"     OR tasksync.task_fields(t) - $4::text[] IS DISTINCT FROM l.local_base))"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
 		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
-		"   WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = c.task_id AND l.state = 'LIVE'"
+		"   WHERE " TS_MINE("l") " AND l.task_id = c.task_id AND l.state = 'LIVE'"
 		"    AND t.project_id IS DISTINCT FROM m.project_id)",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTARRAYOID}
 	};

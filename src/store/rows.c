@@ -28,21 +28,21 @@
 	" t.project_id = m.project_id," \
 	" CASE WHEN t.parent_task_id IS NOT NULL THEN" \
 	"  (SELECT pl.external_uid FROM tasksync.task_link pl" \
-	"   WHERE pl.task_id = t.parent_task_id AND pl.mapping_id = $1 AND pl.user_id = $2" \
+	"   WHERE pl.task_id = t.parent_task_id AND " TS_MINE("pl") \
 	"     AND pl.state = 'LIVE') END," \
 	" CASE WHEN t.parent_task_id IS NOT NULL THEN" \
-	"  EXISTS (SELECT FROM tasksync.task p WHERE p.id = t.parent_task_id AND p.user_id = $2" \
+	"  EXISTS (SELECT FROM tasksync.task p WHERE p.id = t.parent_task_id AND " TS_OF_USER("p", "$2") \
 	"    AND p.project_id = m.project_id) END," \
 	" CASE WHEN l.id IS NOT NULL THEN" \
 	"  (SELECT pg_catalog.array_agg(DISTINCT f) FROM tasksync.task_conflict k," \
 	"   LATERAL unnest(k.fields) f" \
-	"   WHERE k.task_id = l.task_id AND k.mapping_id = $1 AND k.user_id = $2" \
+	"   WHERE k.task_id = l.task_id AND " TS_MINE("k") \
 	"     AND k.resolution IS NULL AND k.resolved_at IS NULL) END," \
 	" CASE WHEN l.id IS NOT NULL THEN" \
 	"  (SELECT pg_catalog.array_agg(x.field || '=' || x.at::text) FROM" \
 	"   (SELECT f.field, pg_catalog.max(c.created_at) AS at FROM tasksync.task_change c," \
 	"     LATERAL pg_catalog.jsonb_object_keys(c.change_data) AS f(field)" \
-	"     WHERE c.task_id = l.task_id AND c.mapping_id = $1 AND c.user_id = $2" \
+	"     WHERE c.task_id = l.task_id AND " TS_MINE("c") \
 	"       AND c.synced_at IS NULL GROUP BY f.field) x) END," \
 	" o.mapping_id::text, o.list_id, o.linked, o.mapped"
 
@@ -159,7 +159,7 @@ ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 		" EXISTS (SELECT FROM tasksync.task_intent w"
 		"  WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.external_task_id = k.id)"
 		" FROM unnest($3::text[]) WITH ORDINALITY AS k(id, n)"
-		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2"
+		" LEFT JOIN tasksync.task_link l ON " TS_MINE("l")
 		"  AND l.external_task_id = k.id"
 		" LEFT JOIN tasksync.task_inbox i ON i.mapping_id = $1 AND i.user_id = $2"
 		"  AND i.external_task_id = k.id AND NOT i.gone"
@@ -201,12 +201,12 @@ static void
 lock_rows(const TsMapping *m, TsArg task_ids)
 {
 	static TsStatement tasks = {
-		"SELECT 1 FROM tasksync.task t WHERE t.user_id = $1 AND t.id = ANY ($2::uuid[])"
+		"SELECT 1 FROM tasksync.task t WHERE " TS_OF_USER("t", "$1") " AND t.id = ANY ($2::uuid[])"
 		" ORDER BY t.id FOR NO KEY UPDATE",
 		{TEXTOID, TEXTARRAYOID}
 	};
 	static TsStatement links = {
-		"SELECT 1 FROM tasksync.task_link l WHERE l.mapping_id = $1 AND l.user_id = $2"
+		"SELECT 1 FROM tasksync.task_link l WHERE " TS_MINE("l")
 		" AND l.task_id = ANY ($3::uuid[]) ORDER BY l.task_id FOR NO KEY UPDATE",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
@@ -221,10 +221,10 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 {
 	static TsStatement find = {
 		"SELECT l.task_id::text FROM tasksync.task_link l"
-		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_task_id = ANY ($3)"
+		" WHERE " TS_MINE("l") " AND l.external_task_id = ANY ($3)"
 		" UNION ALL"
 		" SELECT l.task_id::text FROM tasksync.task_link l"
-		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_uid = ANY ($4)"
+		" WHERE " TS_MINE("l") " AND l.external_uid = ANY ($4)"
 		"  AND l.external_task_id IS NULL",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
@@ -239,12 +239,12 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		" FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) "
 		ROW_MAPPING
 		" LEFT JOIN LATERAL (SELECT x.* FROM"
-		"  (SELECT a.* FROM tasksync.task_link a WHERE a.mapping_id = $1 AND a.user_id = $2"
+		"  (SELECT a.* FROM tasksync.task_link a WHERE " TS_MINE("a")
 		"    AND a.external_task_id = k.id"
 		"   UNION ALL"
-		"   SELECT b.* FROM tasksync.task_link b WHERE b.mapping_id = $1 AND b.user_id = $2"
+		"   SELECT b.* FROM tasksync.task_link b WHERE " TS_MINE("b")
 		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL) x LIMIT 1) l ON true"
-		" LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = $2"
+		" LEFT JOIN tasksync.task t ON t.id = l.task_id AND " TS_OF_USER("t", "$2")
 		ROW_ELSEWHERE
 		" ORDER BY k.n",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
@@ -279,8 +279,8 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
 		"SELECT" ROW_COLUMNS
 		" FROM unnest($3::uuid[]) WITH ORDINALITY AS k(id, n) "
 		ROW_MAPPING
-		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = k.id"
-		" LEFT JOIN tasksync.task t ON t.id = k.id AND t.user_id = $2"
+		" LEFT JOIN tasksync.task_link l ON " TS_MINE("l") " AND l.task_id = k.id"
+		" LEFT JOIN tasksync.task t ON t.id = k.id AND " TS_OF_USER("t", "$2")
 		ROW_ELSEWHERE
 		" ORDER BY k.n",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
@@ -302,7 +302,7 @@ ts_store_parents(void *db, const TsMapping *m, const char **uids, int n)
 	static TsStatement stmt = {
 		"SELECT (SELECT l.task_id::text FROM tasksync.task_link l"
 		"  JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
-		"  WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_uid = k.uid LIMIT 1)"
+		"  WHERE " TS_MINE("l") " AND l.external_uid = k.uid LIMIT 1)"
 		" FROM unnest($3::text[]) WITH ORDINALITY AS k(uid, n) ORDER BY k.n",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
@@ -326,7 +326,7 @@ ts_store_unlinked(void *db, const TsMapping *m, int *n)
 		"SELECT" ROW_COLUMNS
 		" FROM tasksync.task t "
 		ROW_MAPPING
-		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = t.id"
+		" LEFT JOIN tasksync.task_link l ON " TS_MINE("l") " AND l.task_id = t.id"
 		ROW_ELSEWHERE
 		" WHERE t.project_id = m.project_id AND t.user_id = $2 AND l.id IS NULL"
 		" ORDER BY t.created_at, t.id",
@@ -362,8 +362,8 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		" SELECT" ROW_COLUMNS
 		" FROM hint k "
 		ROW_MAPPING
-		" LEFT JOIN tasksync.task_link l ON l.mapping_id = $1 AND l.user_id = $2 AND l.task_id = k.task_id"
-		" LEFT JOIN tasksync.task t ON t.id = k.task_id AND t.user_id = $2"
+		" LEFT JOIN tasksync.task_link l ON " TS_MINE("l") " AND l.task_id = k.task_id"
+		" LEFT JOIN tasksync.task t ON t.id = k.task_id AND " TS_OF_USER("t", "$2")
 		ROW_ELSEWHERE
 		" WHERE ($3::uuid IS NULL OR k.task_id > $3)"
 		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now())"

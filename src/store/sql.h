@@ -14,7 +14,7 @@
 
 #include "executor/spi.h"
 
-#define TS_MAX_ARGS 16
+#define TS_MAX_ARGS 32
 
 typedef struct TsStatement
 {

@@ -138,6 +138,7 @@ typedef struct TsChange
 	const char *task_id;
 	TsAction	task_action;	/* CREATE, UPDATE, DELETE (into the trash) */
 	TsTask		task_patch;		/* known = columns to set */
+	bool		revived;		/* CREATE: it was here before, and was deleted */
 
 	TsLinkAction link_action;
 	const char *external_id;

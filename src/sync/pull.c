@@ -196,8 +196,8 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 	ts_progress(c, r, "listing", 0, 0);
 	op = ts_new_op(c, r, TS_OP_PULL);
 	op->cursor = r->m->cursor;
-	op->full = r->m->audit_due;
-	op->want_payloads = r->m->nlinks == 0;
+	op->full = r->m->audit_due && !r->m->first_pull;
+	op->want_payloads = r->m->first_pull && r->m->nlinks == 0;
 	ts_converse(c, r, listing_observed, listing_done);
 }
 

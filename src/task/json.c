@@ -57,15 +57,9 @@ nesting_is_bounded(const char *json, size_t len)
 	return true;
 }
 
-/* Adds a tag unless it is there already: the order of first mention is kept. */
 static void
 collect_tag(ObjectState *state, char *tag)
 {
-	for (int i = 0; i < state->ntags; i++)
-	{
-		if (strcmp(state->tags[i], tag) == 0)
-			return;
-	}
 	if (state->ntags == state->maxtags)
 	{
 		state->maxtags = Max(8, state->maxtags * 2);
@@ -129,7 +123,10 @@ array_end(void *arg)
 
 	state->depth--;
 	if (state->field == TS_TAGS && state->depth == 1)
+	{
+		state->ntags = ts_tags_unique(state->tags, state->ntags);
 		set_value(state, ts_tags_join(state->tags, state->ntags));
+	}
 }
 
 static void
@@ -326,25 +323,4 @@ ts_tags_split(const char *json, int *n)
 		return NULL;
 	*n = state.ntags;
 	return state.tags ? state.tags : palloc(sizeof(char *));
-}
-
-/*
- * ts_tags_join
- *		The JSON array of n strings, spelled as PostgreSQL prints jsonb.
- */
-char *
-ts_tags_join(char **tags, int n)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoCharMacro(&out, '[');
-	for (int i = 0; i < n; i++)
-	{
-		if (i > 0)
-			appendStringInfoString(&out, ", ");
-		ts_json_string(&out, tags[i]);
-	}
-	appendStringInfoCharMacro(&out, ']');
-	return out.data;
 }

@@ -106,6 +106,7 @@ rule_is_valid(const char *rule)
 		return false;
 	icalerror_set_errors_are_fatal(0);	/* bad rules are no reason to abort() */
 	parsed = icalrecurrencetype_from_string(rule);
+	free(parsed.rscale);		/* strdup()ed by libical, and left to us */
 	return parsed.freq != ICAL_NO_RECURRENCE;
 }
 
@@ -148,7 +149,7 @@ is_searchable(const struct icalrecurrencetype *rule)
 	int			minutes = count_entries(rule->by_minute, ICAL_BY_MINUTE_SIZE);
 	int			seconds = count_entries(rule->by_second, ICAL_BY_SECOND_SIZE);
 
-	if (rule->rscale != NULL || rule->freq == ICAL_NO_RECURRENCE)
+	if (rule->freq == ICAL_NO_RECURRENCE)
 		return false;
 	if (rule->freq == ICAL_SECONDLY_RECURRENCE ||
 		rule->freq == ICAL_MINUTELY_RECURRENCE ||
@@ -223,6 +224,8 @@ ts_rrule_next(const char *rule, const TsCivil *from, bool is_date,
 
 	if (count != NULL && (!parse_count(count, &n) || n <= 1))
 		return false;
+	if (find_part(rule, "RSCALE") != NULL)
+		return false;			/* another calendar's years */
 	icalerror_set_errors_are_fatal(0);
 	parsed = icalrecurrencetype_from_string(rule);
 	if (!is_searchable(&parsed) || !find_next(parsed, from, is_date, next))

@@ -60,12 +60,6 @@ ts_field_by_name(const char *name, size_t len)
 	return -1;
 }
 
-static int
-compare_tags(const void *a, const void *b)
-{
-	return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
 /* Are two JSON arrays of strings the same set? */
 static bool
 tags_equal(const char *a, const char *b)
@@ -75,13 +69,12 @@ tags_equal(const char *a, const char *b)
 	char	  **atags = ts_tags_split(a, &na);
 	char	  **btags = ts_tags_split(b, &nb);
 
-	if (na != nb)
+	if (atags == NULL || btags == NULL || na != nb)
 		return false;
-	qsort(atags, na, sizeof(char *), compare_tags);
-	qsort(btags, nb, sizeof(char *), compare_tags);
-	for (int i = 0; i < na; i++)
+	atags = ts_tags_sorted(atags, na);
+	for (int i = 0; i < nb; i++)
 	{
-		if (strcmp(atags[i], btags[i]) != 0)
+		if (!ts_tags_contain(atags, na, btags[i]))
 			return false;
 	}
 	return true;
@@ -134,6 +127,8 @@ ts_task_copy(TsTask *to, const TsTask *from)
 	for (int f = 0; f < TS_NFIELDS; f++)
 		to->value[f] = from->value[f] ? pstrdup(from->value[f]) : NULL;
 }
+
+static char *format_text(const char *fmt, va_list args) pg_attribute_printf(1, 0);
 
 /* printf into a palloc'd string of any length */
 static char *

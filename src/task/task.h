@@ -143,6 +143,12 @@ extern char *ts_value_canonical(TsField f, const char *raw, TsError *err);
 /* tags: the JSON array <-> C strings; order kept, duplicates dropped */
 extern char **ts_tags_split(const char *json, int *n);
 extern char *ts_tags_join(char **tags, int n);
+
+/* ... and as sets: in place without duplicates; a sorted copy, to look things up in */
+extern int	ts_tags_unique(char **tags, int n);
+extern char **ts_tags_sorted(char **tags, int n);
+extern bool ts_tags_contain(char **sorted, int n, const char *tag);
+
 extern void ts_json_string(StringInfo out, const char *s);	/* append "quoted" */
 
 #endif							/* TASKSYNC_TASK_H */

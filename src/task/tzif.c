@@ -208,7 +208,8 @@ read_types(const unsigned char *p, const unsigned char *names, const Header *h, 
 
 		type->offset = (int32) get_uint32(p);
 		type->is_dst = p[4] != 0;
-		if (p[5] >= h->chars || type->offset > TS_SECS_PER_DAY || type->offset < -TS_SECS_PER_DAY)
+		if (p[5] >= h->chars ||
+			type->offset > TS_SECS_PER_DAY || type->offset < -TS_SECS_PER_DAY)
 			return false;
 		strlcpy(type->name, (const char *) names + p[5],
 				Min(sizeof(type->name), h->chars - p[5]));
@@ -227,7 +228,8 @@ read_block(const unsigned char *p, size_t len, TsZone *zone)
 	char		rule[128];
 	Header		h;
 
-	if (!read_header(p, len, &h) || h.type == 0 || h.chars == 0 || len < HEADER_SIZE + block_size(&h, 8))
+	if (!read_header(p, len, &h) || h.type == 0 || h.chars == 0 ||
+		len < HEADER_SIZE + block_size(&h, 8))
 		return false;
 	zone->nchanges = h.time;
 	zone->ntypes = h.type;

@@ -50,13 +50,33 @@ ts_wake_worker_on_commit(void)
 	wake_at_commit = !ts_is_worker;
 }
 
-/* The database that a statement needs to be free of sessions, or InvalidOid. */
+/* DROP EXTENSION of ours? */
+static bool
+drops_us(const Node *stmt)
+{
+	ListCell   *lc;
+
+	if (!IsA(stmt, DropStmt) || ((const DropStmt *) stmt)->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(lc, ((const DropStmt *) stmt)->objects)
+		if (strcmp(strVal(lfirst(lc)), "tasksync") == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The database that a statement needs to be free of our worker, or InvalidOid.
+ * DROP EXTENSION locks our tables one after the other, and would meet the
+ * worker's transactions in a deadlock.
+ */
 static Oid
 database_to_be_left(const Node *stmt)
 {
 	const char *name = NULL;
 	ListCell   *lc;
 
+	if (drops_us(stmt))
+		return MyDatabaseId;
 	if (IsA(stmt, DropdbStmt))
 		name = ((const DropdbStmt *) stmt)->dbname;
 	else if (IsA(stmt, RenameStmt) && ((const RenameStmt *) stmt)->renameType == OBJECT_DATABASE)
@@ -90,7 +110,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	Oid			database = database_to_be_left(stmt);
 
 	/* Who may not do this is told so by the statement; a worker comes back. */
-	if (OidIsValid(database) && database != MyDatabaseId)
+	if (OidIsValid(database) && (database != MyDatabaseId || drops_us(stmt)))
 		ts_stop_worker(database);
 
 	if (prev_process_utility)
@@ -101,7 +121,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	if (IsA(stmt, CreateExtensionStmt) || IsA(stmt, CreatedbStmt))
 		wake_launcher_at_commit = true;
-	if (IsA(stmt, DropStmt) && ((const DropStmt *) stmt)->removeType == OBJECT_EXTENSION)
+	if (drops_us(stmt))
 		wake_at_commit = true;
 }
 

@@ -331,8 +331,8 @@ entry_of(Oid oid)
 	return &entries[nentries++];
 }
 
-static bool
-is_wanted(const char *name)
+bool
+ts_is_wanted(const char *name)
 {
 	char	   *list = pstrdup(ts_databases);
 	List	   *names;
@@ -366,7 +366,7 @@ scan_databases(void)
 	{
 		Form_pg_database db = (Form_pg_database) GETSTRUCT(tup);
 
-		if (!db->datistemplate && db->datallowconn && is_wanted(NameStr(db->datname)))
+		if (!db->datistemplate && db->datallowconn && ts_is_wanted(NameStr(db->datname)))
 			entry_of(db->oid)->seen = true;
 	}
 	table_endscan(scan);
@@ -387,6 +387,7 @@ note_end(DatabaseEntry *e)
 	bool		empty = !TimestampDifferenceExceeds(e->started_at, now, START_DELAY_MS);
 
 	e->started = false;
+	pfree(e->handle);
 	if (healthy || e->delay_ms == 0)
 		e->delay_ms = START_DELAY_MS;
 	else
@@ -402,13 +403,19 @@ start_missing_workers(void)
 	for (int i = 0; i < nentries; i++)
 	{
 		DatabaseEntry *e = &entries[i];
+		MemoryContext old;
+		bool		registered;
 		pid_t		pid;
 
 		if (e->started && GetBackgroundWorkerPid(e->handle, &pid) == BGWH_STOPPED)
 			note_end(e);
 		if (e->started || GetCurrentTimestamp() < e->not_before || ts_worker_pid(e->oid))
 			continue;
-		if (register_worker(e->oid, &e->handle))
+		/* the handle is looked at in later rounds */
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		registered = register_worker(e->oid, &e->handle);
+		MemoryContextSwitchTo(old);
+		if (registered)
 		{
 			e->started = true;
 			e->started_at = GetCurrentTimestamp();

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -66,6 +67,24 @@ is_installed(void)
 	installed = OidIsValid(ts_extension_oid());
 	CommitTransactionCommand();
 	return installed;
+}
+
+/* New settings may take the database from us, unless we were started by hand. */
+static void
+reload_settings(void)
+{
+	bool		wanted = true;
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (ts_is_preloaded())
+	{
+		StartTransactionCommand();
+		wanted = ts_is_wanted(get_database_name(MyDatabaseId));
+		CommitTransactionCommand();
+	}
+	if (!wanted)
+		proc_exit(0);
 }
 
 static void
@@ -175,10 +194,7 @@ tend(Worker *w)
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->round);
 	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+		reload_settings();
 }
 
 static void
@@ -212,6 +228,30 @@ run(Worker *w)
 	}
 }
 
+/*
+ * The engine's statements look up rows by key, a batch at a time, in tables
+ * that may have grown a thousandfold since their last ANALYZE.  How to run them
+ * is known beforehand: by index, whatever the statistics of a moment ago say.
+ * (A FULL JOIN is hashed all the same, having no other way; JIT would be
+ * called for by the costs that the switched-off plans pretend.)
+ */
+static void
+fix_plans(void)
+{
+	static const char *const off[] = {
+		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"
+	};
+
+	for (int i = 0; i < lengthof(off); i++)
+		SetConfigOption(off[i], "off", PGC_USERSET, PGC_S_OVERRIDE);
+
+	/*
+	 * A row that a user's open transaction has locked must not stop everybody
+	 * else's syncs: the item is set aside and tried again.
+	 */
+	SetConfigOption("lock_timeout", "300ms", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void
 ts_worker_main(Datum arg)
 {
@@ -230,6 +270,7 @@ ts_worker_main(Datum arg)
 	if (!ts_worker_lock())
 		proc_exit(0);
 	pgstat_report_appname("tasksync");
+	fix_plans();
 
 	cxt = AllocSetContextCreate(TopMemoryContext, "tasksync worker", ALLOCSET_DEFAULT_SIZES);
 	w = MemoryContextAllocZero(cxt, sizeof(Worker));

@@ -48,6 +48,9 @@ extern void ts_wake_worker_on_commit(void);
 /* End it and wait until it is gone (DROP DATABASE). */
 extern void ts_stop_worker(Oid database);
 
+/* launcher.c: does tasksync.databases let a database have a worker? */
+extern bool ts_is_wanted(const char *database);
+
 /* launcher.c: shared memory and the launcher process, while preloading */
 extern void ts_launcher_register(void);
 

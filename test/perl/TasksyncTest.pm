@@ -1,321 +1,442 @@
-=pod
-
-=head1 NAME
-
-TasksyncTest - what the TAP tests share
-
-=head1 SYNOPSIS
-
-  use TasksyncTest;
-
-  my $node = new_node('main', preload => 1);
-  my $dav = start_server('radicale');
-  my $list = make_list($dav, 'errands', name => 'Errands', color => '#ff8800');
-  put_task($dav, $list, 'one', 'SUMMARY:Buy milk');
-  my $provider = add_caldav($node, $dav);
-
-=head1 DESCRIPTION
-
-A fake service is a script of test/fakes, called with a data directory and a
-port.  It is started on a free port of 127.0.0.1, waited for until it answers,
-and ended with the test, whatever happens.
-
-=cut
-
+# What the TAP tests have in common: a PostgreSQL node with the extension, and
+# the services it talks to, each on a free port of the loopback interface.
+#
+#   my $node = tasks_node('main');              a node, its database "tasks"
+#   my $dav = TasksyncTest::Dav->new('radicale');
+#   my $list = $dav->make_list('garden', 'Garden');
+#   my $provider = add_caldav($node, $dav->url);
+#   sync($node, $provider);
+#
+# The services are started by the scripts in test/fakes, in a folder of the
+# test's own, and end with the test.
 package TasksyncTest;
 
 use strict;
-use warnings;
+use warnings FATAL => 'all';
 
+use Carp qw(croak);
 use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename qw(dirname);
+use HTTP::Tiny;
 use IO::Socket::INET;
-use IPC::Run qw(run);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(new_node start_server stop_server curl make_list put_task
-  get_object delete_object list_objects add_caldav sync_now error_of);
+our @EXPORT = qw(
+  tasks_node install_tasksync sql sqlstate wait_until worker_pid
+  add_caldav map_list sync sync_job fake_dir start_service free_port rows
+);
 
 my $fakes = abs_path(dirname(__FILE__) . '/../fakes');
-my %running;
+my %services;
 
-=pod
-
-=head1 FUNCTIONS
-
-=head2 new_node(name, preload => 0|1, conf => text)
-
-A running server with the extension in database "postgres"; private networks
-are allowed and things happen quickly.
-
-=cut
-
-sub new_node
+# A node that is up and has the extension in its database "tasks".
+sub tasks_node
 {
-	my ($name, %o) = @_;
+	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init;
-	$node->append_conf('postgresql.conf', <<"CONF");
+	$node->init(%{ $options{init} // {} });
+	$node->append_conf('postgresql.conf', <<CONF);
+shared_preload_libraries = 'tasksync'
 tasksync.allow_private_networks = on
-tasksync.push_delay = '50ms'
-tasksync.retry_base_delay = '100ms'
-tasksync.request_timeout = '10s'
-log_min_messages = info
+tasksync.retry_base_delay = '200ms'
+tasksync.databases = 'tasks'
+max_worker_processes = 16
+restart_after_crash = on
+timezone = 'UTC'
+log_line_prefix = '%m [%p] %b '
 CONF
-	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'tasksync'\n")
-	  if $o{preload};
-	$node->append_conf('postgresql.conf', $o{conf}) if $o{conf};
+	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION tasksync');
+	install_tasksync($node);
 	return $node;
 }
 
-=pod
-
-=head2 start_server(kind, port => n, data => directory)
-
-A fake service of test/fakes (radicale, xandikos, sabre).  The result has kind,
-port, data, url, user and password; giving port and data starts an old one
-again.
-
-=cut
-
-sub start_server
+sub install_tasksync
 {
-	my ($kind, %o) = @_;
-	my $server = {
-		kind => $kind,
-		port => $o{port} // PostgreSQL::Test::Cluster::get_free_port(),
-		data => $o{data} // PostgreSQL::Test::Utils::tempdir(),
-		user => 'tasks',
-		password => 'secret'
-	};
-	my $log = "$PostgreSQL::Test::Utils::log_path/$kind-$server->{port}.log";
+	my ($node) = @_;
 
-	$server->{url} = "http://127.0.0.1:$server->{port}";
-	my $pid = fork();
-	die "could not fork: $!" unless defined $pid;
-	if ($pid == 0)
+	$node->safe_psql('postgres', 'CREATE DATABASE tasks');
+	$node->safe_psql('tasks', 'CREATE EXTENSION tasksync');
+	wait_until($node, 'SELECT count(*) = 1 FROM pg_stat_activity'
+		  . " WHERE backend_type = 'tasksync worker' AND datname = 'tasks'")
+	  or croak 'no worker';
+	return;
+}
+
+# The answer to SQL as text; dies of an error.
+sub sql
+{
+	my ($node, $query) = @_;
+
+	return $node->safe_psql('tasks', $query);
+}
+
+# The lines of the answer.
+sub rows
+{
+	my ($node, $query) = @_;
+
+	return split /\n/, sql($node, $query);
+}
+
+# The SQLSTATE that a statement ends with, '00000' when it succeeds.
+sub sqlstate
+{
+	my ($node, $query, %options) = @_;
+	my $stderr = '';
+	my $status = $node->psql($options{dbname} // 'tasks',
+		"\\set VERBOSITY sqlstate\n$query",
+		stderr => \$stderr, on_error_stop => 1, %{ $options{psql} // {} });
+
+	return '00000' if $status == 0;
+	return $stderr =~ /(?:ERROR|FATAL):  (\w{5})$/m ? $1 : "status $status: $stderr";
+}
+
+# Whether a query answers true within some seconds.
+sub wait_until
+{
+	my ($node, $query, %options) = @_;
+	my $until = time + ($options{seconds} // 30);
+	my $answer = '';
+
+	while (time < $until)
 	{
-		setpgrp(0, 0);
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>>', $log;
-		open STDERR, '>&', \*STDOUT;
-		exec('sh', "$fakes/$kind.sh", $server->{data}, $server->{port})
-		  or POSIX::_exit(127);
+		$node->psql($options{dbname} // 'tasks', $query, stdout => \$answer,
+			stderr => \my $ignored);
+		return 1 if $answer eq 't';
+		sleep 0.05;
 	}
-	$server->{pid} = $pid;
-	$running{$pid} = 1;
-	wait_for_port($server->{port}, $log);
-	return $server;
+	diag("last answer to \"$query\": $answer");
+	return 0;
+}
+
+sub worker_pid
+{
+	my ($node, $dbname) = @_;
+
+	$dbname //= 'tasks';
+	return $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity'
+		  . " WHERE backend_type = 'tasksync worker' AND datname = '$dbname'");
+}
+
+# A CalDAV provider; its id.
+sub add_caldav
+{
+	my ($node, $url, %options) = @_;
+	my $password = $options{password} // 'secret';
+	my $name = $options{name} // 'dav';
+
+	return sql($node, "SELECT tasksync.add_provider('CALDAV', '$name',"
+		  . " '{\"username\": \"tasks\", \"password\": \"$password\"}',"
+		  . " '{\"url\": \"$url\"}')");
+}
+
+# Maps a list and waits for its first sync; the ids of mapping and project.
+sub map_list
+{
+	my ($node, $provider, $list, $arguments) = @_;
+	my $more = $arguments ? ", $arguments" : '';
+	my $mapping = sql($node, "SELECT tasksync.create_mapping('$provider', '$list'$more)");
+
+	sql($node, "CALL tasksync.sync_now(mapping_id => '$mapping', timeout => '60 s')");
+	return ($mapping,
+		sql($node, "SELECT project_id FROM tasksync.task_list_mapping WHERE id = '$mapping'"));
+}
+
+sub sync
+{
+	my ($node, $provider) = @_;
+
+	return sql($node, "CALL tasksync.sync_now('$provider', timeout => '60 s')");
+}
+
+# A value of the last job: sync_job($node, "result ->> 'requests'")
+sub sync_job
+{
+	my ($node, $expression) = @_;
+
+	return sql($node, "SELECT $expression FROM tasksync.sync_job ORDER BY id DESC LIMIT 1");
+}
+
+#
+# Services
+#
+
+sub free_port
+{
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+	  or croak "no free port: $!";
+
+	return $socket->sockport;
+}
+
+sub fake_dir
+{
+	return $fakes;
 }
 
 sub wait_for_port
 {
-	my ($port, $log) = @_;
+	my ($port, $pid) = @_;
 
-	for (1 .. 1800)
+	for (1 .. 300)
 	{
-		return if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1);
-		usleep(100_000);
+		return
+		  if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1);
+		croak 'the service ended at once' if waitpid($pid, POSIX::WNOHANG) == $pid;
+		sleep 0.05;
 	}
-	die "no server came up on port $port, see $log";
+	croak "nothing listens on port $port";
 }
 
-=pod
-
-=head2 stop_server(server)
-
-=cut
-
-sub stop_server
+# Starts a program that serves a port, in a folder; its pid.
+sub start_service
 {
-	my ($server) = @_;
+	my ($folder, $port, @command) = @_;
+	my $pid = fork // croak "could not fork: $!";
 
-	end_process(delete $server->{pid}) if $server->{pid};
+	if ($pid == 0)
+	{
+		setpgrp;
+		chdir $folder or POSIX::_exit(1);
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>>', "$folder/service.log";
+		open STDERR, '>&', \*STDOUT;
+		exec @command or POSIX::_exit(127);
+	}
+	$services{$pid} = 1;
+	wait_for_port($port, $pid);
+	return $pid;
 }
 
-sub end_process
+sub stop_service
 {
 	my ($pid) = @_;
-	my $status = $?;
 
-	kill 'TERM', -$pid;
-	kill 'TERM', $pid;
-	waitpid($pid, 0);
-	delete $running{$pid};
-	$? = $status;
+	return unless delete $services{$pid};
+	kill 'KILL', -$pid;
+	waitpid $pid, 0;
+	return;
 }
 
-END { end_process($_) foreach keys %running }
-
-=pod
-
-=head2 curl(server, arguments …, path)
-
-What the service answers; dies when curl fails or the status is 400 or more.
-
-=cut
-
-sub curl
+END
 {
-	my ($server, @args) = @_;
-	my $path = pop @args;
-	my ($out, $err);
+	local $?;
 
-	run [
-		'curl', '-sSf', '--max-time', '20',
-		'-u', "$server->{user}:$server->{password}",
-		@args, "$server->{url}$path"
-	  ], '>', \$out, '2>', \$err
-	  or die "curl @args $path: $err";
-	return $out;
+	stop_service($_) foreach keys %services;
 }
 
-=pod
+#
+# A CalDAV server, and a client of it that sees it as another program would.
+#
+package TasksyncTest::Dav;
 
-=head2 make_list(server, id, name => text, color => '#rrggbb')
+use Carp qw(croak);
+use File::Basename qw(dirname);
+use MIME::Base64 qw(encode_base64);
 
-A list for tasks; its path on the server, which is its external_list_id.
+# Where the lists of the user "tasks" are
+my %homes = (
+	radicale => '/tasks/',
+	xandikos => '/tasks/calendars/',
+	sabre => '/calendars/tasks/');
 
-=cut
+sub new
+{
+	my ($class, $kind) = @_;
+	my $self = bless {
+		kind => $kind,
+		port => TasksyncTest::free_port(),
+		folder => PostgreSQL::Test::Utils::tempdir($kind),
+		http => HTTP::Tiny->new(keep_alive => 0, timeout => 60),
+		authorization => 'Basic ' . encode_base64('tasks:secret', '') }, $class;
 
+	$self->start;
+	return $self;
+}
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->{pid} = TasksyncTest::start_service($self->{folder}, $self->{port},
+		"$fakes/$self->{kind}.sh", $self->{folder}, $self->{port});
+	$self->request('MKCOL', '/tasks/') if $self->{kind} eq 'radicale';
+	return;
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	TasksyncTest::stop_service($self->{pid});
+	return;
+}
+
+sub kind { return $_[0]{kind}; }
+sub home { return $homes{ $_[0]{kind} }; }
+sub port { return $_[0]{port}; }
+sub url { return "http://127.0.0.1:$_[0]{port}/"; }
+
+# A request; the answer of HTTP::Tiny.
+sub request
+{
+	my ($self, $method, $path, %options) = @_;
+	my %headers = (authorization => $self->{authorization}, %{ $options{headers} // {} });
+
+	$headers{'content-type'} //= 'application/xml; charset=utf-8' if defined $options{content};
+	return $self->{http}->request($method, "http://127.0.0.1:$self->{port}$path",
+		{ headers => \%headers, (defined $options{content} ? (content => $options{content}) : ()) });
+}
+
+sub must
+{
+	my ($self, $method, $path, %options) = @_;
+	my $answer = $self->request($method, $path, %options);
+
+	croak "$method $path: $answer->{status} $answer->{reason} $answer->{content}"
+	  unless $answer->{success};
+	return $answer;
+}
+
+# Makes a list; its path, which is its external_list_id.
 sub make_list
 {
-	my ($server, $id, %o) = @_;
-	my $path = "/$server->{user}/$id/";
-	my $name = $o{name} // $id;
-	my $color = $o{color} ? "<A:calendar-color>$o{color}</A:calendar-color>" : '';
+	my ($self, $id, $name, $color) = @_;
+	my $path = $self->home . "$id/";
+	my $more = $color ? "<A:calendar-color>${color}FF</A:calendar-color>" : '';
 
-	curl($server, '-X', 'MKCALENDAR', '-H', 'Content-Type: application/xml', '--data-binary', <<"XML", $path);
-<C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav" xmlns:A="http://apple.com/ns/ical/">
-<D:set><D:prop><D:displayname>$name</D:displayname>$color
+	$self->must('MKCALENDAR', $path, content => <<XML);
+<?xml version="1.0" encoding="utf-8"?>
+<C:mkcalendar xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav" xmlns:A="http://apple.com/ns/ical/">
+<set><prop><displayname>$name</displayname>
 <C:supported-calendar-component-set><C:comp name="VTODO"/></C:supported-calendar-component-set>
-</D:prop></D:set></C:mkcalendar>
+$more</prop></set></C:mkcalendar>
 XML
 	return $path;
 }
 
-=pod
-
-=head2 put_task(server, list, uid, lines …)
-
-Creates or replaces the object UID.ics with one VTODO of these content lines;
-its path.
-
-=cut
-
-sub put_task
+sub list_property
 {
-	my ($server, $list, $uid, @lines) = @_;
-	my $path = "$list$uid.ics";
-	my $object = join("\r\n",
-		'BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//test//test//EN',
-		'BEGIN:VTODO', "UID:$uid", 'DTSTAMP:20260101T000000Z', @lines,
+	my ($self, $path, $name) = @_;
+	my $answer = $self->must('PROPFIND', $path, headers => { depth => '0' }, content => <<XML);
+<propfind xmlns="DAV:" xmlns:A="http://apple.com/ns/ical/"><prop><displayname/><A:calendar-color/></prop></propfind>
+XML
+	return $answer->{content} =~ m{<(?:\w+:)?$name[^>]*>([^<]*)</} ? unescape($1) : undef;
+}
+
+sub set_list_name
+{
+	my ($self, $path, $name) = @_;
+
+	return $self->must('PROPPATCH', $path, content => <<XML);
+<propertyupdate xmlns="DAV:"><set><prop><displayname>$name</displayname></prop></set></propertyupdate>
+XML
+}
+
+# A VTODO of these lines, as a client would send it.
+sub vtodo
+{
+	my ($uid, @lines) = @_;
+
+	return join("\r\n", 'BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//example//test//EN',
+		'BEGIN:VTODO', "UID:$uid", 'DTSTAMP:20260102T030405Z', @lines,
 		'END:VTODO', 'END:VCALENDAR', '');
-
-	curl($server, '-X', 'PUT', '-H', 'Content-Type: text/calendar', '--data-binary', $object, $path);
-	return $path;
 }
 
-=pod
-
-=head2 get_object(server, path), delete_object(server, path)
-
-=cut
-
-sub get_object
+sub put
 {
-	my ($server, $path) = @_;
+	my ($self, $path, $text) = @_;
 
-	return curl($server, $path);
+	return $self->must('PUT', $path, content => $text,
+		headers => { 'content-type' => 'text/calendar; charset=utf-8' });
 }
 
-sub delete_object
+# Makes an object of the list; its path.
+sub put_todo
 {
-	my ($server, $path) = @_;
+	my ($self, $list, $uid, @lines) = @_;
 
-	return curl($server, '-X', 'DELETE', $path);
+	$self->put("$list$uid.ics", vtodo($uid, @lines));
+	return "$list$uid.ics";
 }
 
-=pod
+sub get { my ($self, $path) = @_; return $self->must('GET', $path)->{content}; }
+sub delete { my ($self, $path) = @_; return $self->must('DELETE', $path); }
+sub exists { my ($self, $path) = @_; return $self->request('GET', $path)->{success}; }
 
-=head2 list_objects(server, list)
-
-The paths of the objects in a list, in order.
-
-=cut
-
-sub list_objects
+# Rewrites an object as a person at another client would.
+sub edit
 {
-	my ($server, $list) = @_;
-	my $answer = curl($server, '-X', 'PROPFIND', '-H', 'Depth: 1', $list);
+	my ($self, $path, $change) = @_;
+	local $_ = $self->get($path);
 
-	my @paths = sort grep { $_ ne $list } $answer =~ m{<(?:\w+:)?response>\s*<(?:\w+:)?href>([^<]+)</}g;
-
-	return @paths;
+	$change->();
+	return $self->put($path, $_);
 }
 
-=pod
-
-=head2 add_caldav(node, server, name => text, settings => JSON text, as => SQL)
-
-The id of a new provider for the server's root.  "as" is put before the call
-(SET ROLE …;).
-
-=cut
-
-sub add_caldav
+sub unescape
 {
-	my ($node, $server, %o) = @_;
-	my $name = $o{name} ? "'$o{name}'" : 'NULL';
-	my $settings = $o{settings} // '{}';
-	my $as = $o{as} // '';
+	my ($text) = @_;
+	my %entity = (lt => '<', gt => '>', amp => '&', quot => '"', apos => "'");
 
-	return $node->safe_psql('postgres', <<"SQL");
-$as SELECT tasksync.add_provider('CALDAV', $name,
-	'{"username": "$server->{user}", "password": "$server->{password}"}',
-	'{"url": "$server->{url}/"}'::jsonb || '$settings');
-SQL
+	$text =~ s/&#x([0-9A-Fa-f]+);/chr hex $1/ge;
+	$text =~ s/&#(\d+);/chr $1/ge;
+	$text =~ s/&(\w+);/$entity{$1}/ge;
+	return $text;
 }
 
-=pod
-
-=head2 sync_now(node, id of a mapping or NULL)
-
-CALL tasksync.sync_now(): everything, or one mapping; dies when it fails.
-
-=cut
-
-sub sync_now
+# All objects of a list: path → text.
+sub todos
 {
-	my ($node, $mapping) = @_;
-	my $arg = defined $mapping ? "mapping_id => '$mapping'" : '';
+	my ($self, $list) = @_;
+	my $answer = $self->must('REPORT', $list, headers => { depth => '1' }, content => <<XML);
+<C:calendar-query xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><prop><getetag/><C:calendar-data/></prop>
+<C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VTODO"/></C:comp-filter></C:filter></C:calendar-query>
+XML
+	my %todos;
 
-	$node->safe_psql('postgres', "CALL tasksync.sync_now($arg)");
+	while ($answer->{content} =~ m{<(?:\w+:)?response[ >](.*?)</(?:\w+:)?response>}gs)
+	{
+		my $response = $1;
+		my ($href) = $response =~ m{<(?:\w+:)?href[^>]*>([^<]*)<};
+		my ($text) = $response =~ m{<(?:\w+:)?calendar-data[^>]*>(.*?)</}s;
+
+		next unless defined $text;
+		$text = unescape($text);
+		$text =~ s/\r?\n/\r\n/g;
+		$text =~ s/\r\n[ \t]//g;
+		$todos{$href} = $text;
+	}
+	return \%todos;
 }
 
-=pod
-
-=head2 error_of(node, sql)
-
-The SQLSTATE and message of the error that a statement ends with; '' when it
-succeeds.
-
-=cut
-
-sub error_of
+# The titles in a list, sorted, in one line.
+sub titles
 {
-	my ($node, $sql) = @_;
-	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+	my ($self, $list) = @_;
 
-	return $err =~ /ERROR:\s+(\w{5}): ([^\n]*)/ ? "$1: $2" : $err;
+	return join ', ',
+	  sort map { /^SUMMARY(?:;[^:]*)?:(.*?)\r$/m ? $1 : '-' } values %{ $self->todos($list) };
+}
+
+# The object with a title: its path and its text, unfolded.
+sub find
+{
+	my ($self, $list, $title) = @_;
+	my $todos = $self->todos($list);
+
+	foreach my $path (keys %$todos)
+	{
+		return ($path, $todos->{$path}) if $todos->{$path} =~ /^SUMMARY:\Q$title\E\r$/m;
+	}
+	return;
 }
 
 1;

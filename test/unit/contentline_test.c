@@ -24,11 +24,11 @@ parse(const char *text)
 }
 
 static void
-error_is(const char *text, size_t len, const char *what)
+error_is(const char *text, const char *what)
 {
 	TsError		err = {{0}};
 
-	tap_ok(ts_ical_parse(text, len, &err) == NULL, "%s", what);
+	tap_ok(ts_ical_parse(text, strlen(text), &err) == NULL, "%s", what);
 	tap_is(err.sqlstate, "TS502", "... is TS502");
 	tap_note("%s", err.message);
 }
@@ -109,23 +109,24 @@ test_limits(void)
 {
 	StringInfoData big;
 
-	error_is("", 0, "nothing");
-	error_is("<html>", 6, "a web page");
-	error_is("BEGIN:VCALENDAR\r\nBEGIN:VTODO\r\nEND:VTODO\r\n", 43, "a truncated object");
-	error_is("BEGIN:VCALENDAR\nEND:VTODO\nEND:VCALENDAR\n", 40, "an END without BEGIN");
-	error_is("BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VCALENDAR\nEND:VTODO\n", 52, "crossed components");
+	error_is("", "nothing");
+	error_is("<html>", "a web page");
+	error_is("BEGIN:VCALENDAR\r\nBEGIN:VTODO\r\nEND:VTODO\r\n", "a truncated object");
+	error_is("BEGIN:VCALENDAR\nEND:VTODO\nEND:VCALENDAR\n", "an END without BEGIN");
+	error_is("BEGIN:VCALENDAR\nBEGIN:VTODO\nEND:VCALENDAR\nEND:VTODO\n", "crossed components");
 
 	initStringInfo(&big);
 	for (int i = 0; i <= TS_ICAL_MAX_NESTING; i++)
 		appendStringInfoString(&big, "BEGIN:A\n");
-	error_is(big.data, big.len, "deep nesting");
+	error_is(big.data, "deep nesting");
 	resetStringInfo(&big);
 	for (int i = 0; i <= TS_ICAL_MAX_LINES; i++)
 		appendStringInfoString(&big, "A\n");
-	error_is(big.data, big.len, "many lines");
+	error_is(big.data, "many lines");
 	enlargeStringInfo(&big, TS_ICAL_MAX_BYTES + 1);
 	memset(big.data, 'x', TS_ICAL_MAX_BYTES + 1);
-	error_is(big.data, TS_ICAL_MAX_BYTES + 1, "many bytes");
+	big.data[TS_ICAL_MAX_BYTES + 1] = '\0';
+	error_is(big.data, "many bytes");
 	tap_reset();
 }
 

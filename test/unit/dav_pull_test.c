@@ -172,8 +172,7 @@ test_listing(void)
 {
 	TsConversation *c;
 
-	c = pull_all("the first pull: markers, then all text", false, true, (Reply[]) {
-		{PROPFIND, "supported-report-set", 207, NULL, STATE(TOKEN("t1") CTAG("c1"))},
+	c = pull_all("the first pull: all text in one request", false, true, (Reply[]) {
 		{REPORT, "<C:calendar-data/>", 207, NULL, MULTISTATUS(OBJECT("/c/1.ics", "a", "BEGIN:VCALENDAR&#13;\n") MEMBER("/c/2.ics", "b")
 				RESPONSE("/c/3.ics", STATUS("404 Not Found")))},
 		{NULL}
@@ -181,7 +180,14 @@ test_listing(void)
 	tap_ok(c->complete && c->nobs == 2, "complete; what went while it was listed is not called gone");
 	tap_is(observed(c, "/c/1.ics")->payload, "BEGIN:VCALENDAR\r\n", "the text");
 	tap_ok(observed(c, "/c/2.ics")->payload == NULL, "or none");
-	tap_is(c->cursor, "{\"token\": \"t1\", \"ctag\": \"c1\"}", "the markers from before");
+	tap_ok(c->cursor == NULL, "no marker yet");
+	c = pull_all("the second pull lists with an empty token", false, false, (Reply[]) {
+		{REPORT, "<D:sync-token></D:sync-token>", 207, NULL, MULTISTATUS(MEMBER("/c/1.ics", "a")
+				RESPONSE("/c/3.ics", STATUS("404 Not Found")) TOKEN("t1"))},
+		{NULL}
+	});
+	tap_ok(c->complete && c->nobs == 1 && !c->unchanged, "complete; what was removed before is no news");
+	tap_is(c->cursor, "{\"token\": \"t1\"}", "the first token");
 
 	c = pull_all("an empty query is listed in another way", true, false, (Reply[]) {
 		{PROPFIND, NULL, 207, NULL, STATE("")},
@@ -220,7 +226,6 @@ test_listing(void)
 	});
 	tap_ok(!c->complete && !ts_failed(&c->error), "is not complete");
 	c = pull_all("one unreadable object: the listing without text", false, true, (Reply[]) {
-		{PROPFIND, NULL, 207, NULL, STATE("")},
 		{REPORT, "<C:calendar-data/>", 207, NULL, MULTISTATUS(OBJECT("/c/1.ics", "a", "\xff"))},
 		{REPORT, "<D:prop><D:getetag/></D:prop>", 207, NULL, MULTISTATUS(MEMBER("/c/1.ics", "a"))},
 		{NULL}
@@ -232,7 +237,7 @@ test_listing(void)
 		{NULL}
 	});
 	tap_ok(c->cursor == NULL && !c->complete, "does not move the cursor");
-	c = pull_all("a login page", false, true, (Reply[]) {
+	c = pull_all("a login page", true, false, (Reply[]) {
 		{PROPFIND, NULL, 200, "content-type: text/html\n", "<!DOCTYPE html><html>Please log in</html>"},
 		{NULL}
 	});

@@ -397,6 +397,54 @@ test_refusals(void)
 	tap_reset();
 }
 
+/* "head" + n times "each" + "tail" */
+static char *
+repeated(const char *head, const char *each, int n, const char *tail)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, head);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&out, each, i);
+	appendStringInfoString(&out, tail);
+	return out.data;
+}
+
+/* Objects made to take long: it is enough that this ends. */
+static void
+test_hostile(void)
+{
+	static const TsVtodoOptions exception = {
+		.now = ICS_NOW,.recurring_completion = TS_RECURRING_EXCEPTION
+	};
+	const char *head = "BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:x\nDTSTART:20260101T080000Z\n"
+		"RRULE:FREQ=DAILY\n";
+	const char *tail = "\nEND:VTODO\nEND:VCALENDAR\n";
+	const char *edit = "{\"title\": \"t\", \"tags\": [\"a\"], \"status\": \"COMPLETED\", "
+		"\"time_zone\": \"Europe/Berlin\", \"due_date\": \"2026-02-01\", \"due_time\": \"10:00\"}";
+	char	   *objects[] = {
+		repeated(psprintf("%sCATEGORIES:", head), "t%d,", 200000, tail),
+		repeated(psprintf("%sSUMMARY", head), ";A=%d", 200000, psprintf(":x%s", tail)),
+		repeated(psprintf("%sEXDATE;TZID=Nowhere At All:", head), "20270101T%06d,", 50000, tail),
+		repeated(head, "RELATED-TO;RELTYPE=CHILD:%d\n", 50000, tail),
+		repeated(head, "BEGIN:VALARM\nTRIGGER:-P%dD\nEND:VALARM\n", 20000, tail),
+		repeated("BEGIN:VCALENDAR\n", "BEGIN:VTIMEZONE\nTZID:z%d\nEND:VTIMEZONE\n", 15000,
+				 psprintf("%s%s", head + 16, tail)),
+		repeated(psprintf("%sEND:VTODO\n", head), "BEGIN:VTODO\nRECURRENCE-ID:20260101T08%04dZ\n"
+				 "STATUS:COMPLETED\nEND:VTODO\n", 15000, tail + 11),
+	};
+
+	for (int i = 0; i < lengthof(objects); i++)
+	{
+		char	   *edited = ics_edit(objects[i], edit, i % 2 ? NULL : &exception);
+
+		tap_ok(strncmp(ics_decode(edited), "{\"title\": \"t\"", 13) == 0,
+			   "object %d made to take long (%d bytes)", i, (int) strlen(objects[i]));
+	}
+	tap_reset();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -424,5 +472,6 @@ main(int argc, char **argv)
 	test_series_end("thunderbird-exceptions", &exception, 4);
 	test_new();
 	test_refusals();
+	test_hostile();
 	return tap_done();
 }

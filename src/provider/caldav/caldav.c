@@ -41,7 +41,7 @@ begin_op(DavConversation *c)
 
 /*
  * dav_begin
- *		A conversation about op at site.  A bad URL is found out here: then
+ *		A conversation about op at site.  A bad URL, or none, is found out here: then
  *		there is no first step, and the error stands in the conversation.
  */
 TsConversation *
@@ -56,7 +56,7 @@ dav_begin(const TsSite *site, const TsOp *op)
 	c->scratch = AllocSetContextCreate(c->base.cxt, "tasksync CalDAV request",
 									   ALLOCSET_DEFAULT_SIZES);
 	dav_caps_load(&c->caps, op->caps);
-	if (!dav_url_split(site->url, &c->origin, &c->root))
+	if (site->url == NULL || !dav_url_split(site->url, &c->origin, &c->root))
 	{
 		ts_error(&c->base.error, "22023", "invalid CalDAV url");
 		ts_error_hint(&c->base.error, "It must be an http or https URL without a user name or password.");

@@ -80,6 +80,7 @@ typedef struct DavPull
 	bool		payloads;		/* ask for the objects' text */
 	bool		query_was_empty;
 	bool		saw_list;		/* the list named itself */
+	bool		from_scratch;	/* sync-collection without a token: lists everything */
 	bool		list_missing;
 	int			pages;
 	int			named;			/* objects named, this answer */

@@ -252,6 +252,7 @@ ts_ical_parse(const char *text, size_t len, TsError *err)
 	doc->head.prev = doc->head.next = &doc->head;
 	doc->root.name = "";
 	doc->eol = detect_eol(text, len);
+	doc->zones = palloc0(sizeof(TsIcalZoneMemo));
 	if (len > TS_ICAL_MAX_BYTES)
 	{
 		ts_error(err, "TS502", "iCalendar text is larger than %d bytes", TS_ICAL_MAX_BYTES);
@@ -328,16 +329,20 @@ ts_ical_line(const TsIcalComponent *comp, const char *name, const TsIcalLine *af
 	return NULL;
 }
 
+static bool
+param_is(const TsIcalLine *line, const TsIcalParam *param, const char *name)
+{
+	return strlen(name) == (size_t) param->name_len &&
+		pg_strncasecmp(line->text + param->name, name, param->name_len) == 0;
+}
+
 static const TsIcalParam *
 find_param(const TsIcalLine *line, const char *name)
 {
 	for (int i = 0; i < line->nparams; i++)
 	{
-		const TsIcalParam *param = &line->params[i];
-
-		if (strlen(name) == (size_t) param->name_len &&
-			pg_strncasecmp(line->text + param->name, name, param->name_len) == 0)
-			return param;
+		if (param_is(line, &line->params[i], name))
+			return &line->params[i];
 	}
 	return NULL;
 }
@@ -414,7 +419,7 @@ is_dropped(const TsIcalLine *line, const TsIcalParam *param, const char *const *
 {
 	for (; drop != NULL && *drop != NULL; drop++)
 	{
-		if (find_param(line, *drop) == param)
+		if (param_is(line, param, *drop))
 			return true;
 	}
 	return false;

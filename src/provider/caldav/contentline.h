@@ -59,12 +59,23 @@ typedef struct TsIcalComponent
 	TsIcalLine *end;
 } TsIcalComponent;
 
+/* The zone that was looked up last (tzid.c); a document has mostly one. */
+typedef struct TsIcalZoneMemo
+{
+	char	   *tzid;
+	char	   *name;			/* NULL: its name does not tell */
+	struct TsVtimezone *vtimezone;	/* what explains it then; NULL: nothing */
+	int			year;			/* found in this year (0: not yet) ... */
+	const char *agreeing;		/* ... to agree with this zone, or NULL */
+} TsIcalZoneMemo;
+
 typedef struct TsIcalDoc
 {
 	TsIcalLine	head;			/* sentinel of the ring of lines */
 	TsIcalComponent root;		/* holds the VCALENDARs; has no lines of its own */
 	const char *eol;			/* "\r\n" or "\n" */
 	bool		changed;
+	TsIcalZoneMemo *zones;
 } TsIcalDoc;
 
 /*

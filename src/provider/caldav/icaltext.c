@@ -14,6 +14,15 @@
 #include "mb/pg_wchar.h"
 #include "provider/caldav/contentline.h"
 
+/* A buffer of the size that is most likely needed: there may be many texts. */
+static void
+init_text(StringInfo out, size_t len)
+{
+	out->maxlen = len + 1;
+	out->data = palloc(out->maxlen);
+	resetStringInfo(out);
+}
+
 /* Appends the character at s (at most len bytes); returns its length. */
 static int
 append_character(StringInfo out, const char *s, size_t len)
@@ -42,7 +51,7 @@ ts_ical_clean(const char *value, size_t len)
 {
 	StringInfoData out;
 
-	initStringInfo(&out);
+	init_text(&out, len);
 	for (size_t i = 0; i < len;)
 		i += append_character(&out, value + i, len - i);
 	return out.data;
@@ -58,7 +67,7 @@ ts_ical_unescape(const char *value, size_t len)
 {
 	StringInfoData out;
 
-	initStringInfo(&out);
+	init_text(&out, len);
 	for (size_t i = 0; i < len;)
 	{
 		char		next = value[i] == '\\' && i + 1 < len ? value[i + 1] : '\0';
@@ -120,7 +129,7 @@ ts_ical_escape(const char *text)
 {
 	StringInfoData out;
 
-	initStringInfo(&out);
+	init_text(&out, strlen(text));
 	for (const char *p = text; *p; p++)
 	{
 		if (*p == '\n' || *p == '\r')

@@ -4,7 +4,8 @@
  *	  TS_OP_PULL: what changed in one list since a cursor.
  *
  *		changes		REPORT sync-collection with the cursor's token; alone where
- *					nothing happened and where it works
+ *					nothing happened and where it works.  Without a token it
+ *					lists everything, and gives the first token
  *		state		PROPFIND of the list's markers: did anything change at all?
  *		listing		all objects with their ETags, by calendar-query, or by
  *					PROPFIND where that fails
@@ -45,7 +46,16 @@ dav_pull_begin(DavConversation *c)
 
 	c->pull.payloads = op->want_payloads;
 	dav_cursor_load(c, op->cursor);
-	if (op->full || op->cursor == NULL)
+	if (op->cursor == NULL && op->want_payloads && !op->full)
+		begin_listing(c);		/* everything at once; the next pull asks for markers */
+	else if (op->cursor == NULL && !op->full && !c->caps.no_sync)
+	{
+		c->pull.token = pstrdup("");
+		c->pull.ctag = NULL;
+		c->pull.from_scratch = true;
+		c->step = &changes_step;
+	}
+	else if (op->full || op->cursor == NULL)
 	{
 		c->pull.token = c->pull.ctag = NULL;
 		c->step = &state_step;
@@ -81,7 +91,8 @@ changes_entry(DavConversation *c, const DavEntry *entry)
 {
 	if (entry->status == 507)
 		c->pull.more = true;	/* RFC 6578 3.6: the list itself, truncated */
-	else if (!dav_entry_is_list(c, entry))
+	else if (!dav_entry_is_list(c, entry) &&
+			 !(c->pull.from_scratch && dav_is_missing(entry->status)))
 	{
 		dav_observe(c, entry);
 		c->pull.named++;
@@ -93,6 +104,7 @@ changes_entry(DavConversation *c, const DavEntry *entry)
 static void
 give_up_changes(DavConversation *c)
 {
+	c->pull.from_scratch = false;
 	c->pull.token = c->pull.ctag = NULL;
 	c->step = &state_step;
 }
@@ -132,8 +144,9 @@ changes_answer(DavConversation *c, const DavAnswer *a)
 	}
 	c->pull.token = pstrdup(a->sync_token);
 	c->base.cursor = dav_cursor_text(c->pull.token, NULL);
-	c->base.unchanged = c->pull.total == 0;
+	c->base.unchanged = !c->pull.from_scratch && c->pull.total == 0;
 	c->step = c->pull.more && ++c->pull.pages < MAX_PAGES ? &changes_step : NULL;
+	c->base.complete = c->pull.from_scratch && c->step == NULL && !c->pull.more;
 }
 
 static const DavStep changes_step = {
@@ -276,7 +289,10 @@ static void
 end_listing(DavConversation *c)
 {
 	c->base.complete = !c->pull.cut;
-	c->base.cursor = c->pull.cursor != NULL ? c->pull.cursor : dav_cursor_text(NULL, NULL);
+	if (c->pull.cursor != NULL)
+		c->base.cursor = c->pull.cursor;
+	else if (c->base.op->cursor != NULL)
+		c->base.cursor = dav_cursor_text(NULL, NULL);
 	c->step = NULL;
 }
 
@@ -301,7 +317,7 @@ query_answer(DavConversation *c, const DavAnswer *a)
 		dav_fail(c, a, c->list);
 	else
 	{
-		if (a->status < 500 || a->status == 501)
+		if ((a->status < 500 && !dav_is_missing(a->status)) || a->status == 501)
 			dav_caps_learn(c, &c->caps.no_query, true);
 		c->step = &members_step;
 	}

@@ -3,21 +3,12 @@
  * tzid.c
  *	  What an iCalendar TZID stands for.
  *
- * libical evaluates VTIMEZONEs, but it expands their rules one by one up to
- * the year 2582, so it is only handed a VTIMEZONE rebuilt from the few lines
- * that matter, with yearly rules and not too many of them.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <libical/ical.h>
-
 #include "provider/caldav/tzid.h"
-#include "task/rrule.h"
 
-#define MAX_OBSERVANCES		200
-#define MAX_RULES			32
 #define PROBES_A_YEAR		24	/* half months: finer than any change of clocks */
 
 /* The VTIMEZONE component of this TZID, in any VCALENDAR, or NULL. */
@@ -63,8 +54,8 @@ zone_by_name(const char *name)
 	return windows ? pstrdup(windows) : zone_by_suffix(name);
 }
 
-char *
-ts_tzid_zone(const TsIcalDoc *doc, const char *tzid)
+static char *
+find_zone(const TsIcalDoc *doc, const char *tzid)
 {
 	static const char *const hints[] = {
 		"TZID-ALIAS-OF", "X-LIC-LOCATION", "X-TZINFO", NULL
@@ -82,95 +73,32 @@ ts_tzid_zone(const TsIcalDoc *doc, const char *tzid)
 	return zone;
 }
 
-/*
- * Appends a TZOFFSET line.  Synology writes seconds-precise offsets without
- * their hours: +5730 for +005730.
- */
+/* Looks a TZID up, unless it is the one that was looked up last. */
 static void
-append_offset(StringInfo out, const TsIcalLine *line)
+remember(const TsIcalDoc *doc, const char *tzid)
 {
-	const char *value = ts_ical_value(line);
-	const char *digits = value + strspn(value, "+-");
-	bool		no_hours = strlen(digits) == 4 && atoi(digits) / 100 > 15;
+	TsIcalZoneMemo *memo = doc->zones;
+	TsIcalComponent *comp;
 
-	appendStringInfo(out, "%.*s:%.*s%s%s\r\n", line->name_len, line->text,
-					 (int) (digits - value), value, no_hours ? "00" : "", digits);
-}
-
-/* Only yearly rules without times of day are ever needed, or safe to expand. */
-static bool
-is_zone_rule(const char *value)
-{
-	char	   *rule = ts_rrule_canonical(value);
-
-	return rule != NULL && strstr(rule, "FREQ=YEARLY") != NULL &&
-		strstr(rule, "BYHOUR") == NULL && strstr(rule, "BYMINUTE") == NULL &&
-		strstr(rule, "BYSECOND") == NULL && strstr(rule, "RSCALE") == NULL;
-}
-
-/* Appends one STANDARD or DAYLIGHT; false when it is not to be trusted. */
-static bool
-append_observance(StringInfo out, const TsIcalComponent *comp, int *nrules)
-{
-	static const char *const needed[] = {"DTSTART", "TZOFFSETFROM", "TZOFFSETTO"};
-	TsIcalLine *line;
-
-	appendStringInfo(out, "BEGIN:%s\r\n", comp->name);
-	for (int i = 0; i < lengthof(needed); i++)
+	if (memo->tzid != NULL && strcmp(memo->tzid, tzid) == 0)
+		return;
+	memset(memo, 0, sizeof(*memo));
+	memo->tzid = pstrdup(tzid);
+	memo->name = find_zone(doc, tzid);
+	comp = memo->name ? NULL : find_vtimezone(doc, tzid);
+	if (comp != NULL)
 	{
-		line = ts_ical_line(comp, needed[i], NULL);
-		if (line == NULL)
-			return false;
-		if (i == 0)
-			appendStringInfo(out, "DTSTART:%s\r\n", ts_ical_value(line));
-		else
-			append_offset(out, line);
+		memo->vtimezone = palloc(sizeof(TsVtimezone));
+		if (!ts_vtimezone_read(comp, memo->vtimezone))
+			memo->vtimezone = NULL;
 	}
-	for (line = NULL; (line = ts_ical_line(comp, "RRULE", line)) != NULL;)
-	{
-		if (++*nrules > MAX_RULES || !is_zone_rule(ts_ical_value(line)))
-			return false;
-		appendStringInfo(out, "RRULE:%s\r\n", ts_ical_value(line));
-	}
-	for (line = NULL; (line = ts_ical_line(comp, "RDATE", line)) != NULL;)
-		appendStringInfo(out, "%s\r\n", line->text);
-	appendStringInfo(out, "END:%s\r\n", comp->name);
-	return true;
 }
 
-/* The VTIMEZONE as text for libical, or NULL. */
-static char *
-rebuild_vtimezone(const TsIcalComponent *comp)
+char *
+ts_tzid_zone(const TsIcalDoc *doc, const char *tzid)
 {
-	StringInfoData out;
-	int			nobservances = 0;
-	int			nrules = 0;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, "BEGIN:VTIMEZONE\r\nTZID:x\r\n");
-	for (TsIcalComponent *c = comp->first_child; c != NULL; c = c->next_sibling)
-	{
-		if (strcmp(c->name, "STANDARD") != 0 && strcmp(c->name, "DAYLIGHT") != 0)
-			continue;
-		if (++nobservances > MAX_OBSERVANCES || !append_observance(&out, c, &nrules))
-			return NULL;
-	}
-	appendStringInfoString(&out, "END:VTIMEZONE\r\n");
-	return nobservances > 0 ? out.data : NULL;
-}
-
-static struct icaltimetype
-wall_to_libical(const TsCivil *wall)
-{
-	struct icaltimetype t = icaltime_null_time();
-
-	t.year = wall->year;
-	t.month = wall->month;
-	t.day = wall->day;
-	t.hour = wall->hour;
-	t.minute = wall->minute;
-	t.second = wall->second;
-	return t;
+	remember(doc, tzid);
+	return doc->zones->name ? pstrdup(doc->zones->name) : NULL;
 }
 
 /* The n-th probe of a year: the 1st and the 15th of each month at noon. */
@@ -180,47 +108,27 @@ probe_time(int year, int n)
 	return (TsCivil) {.year = year,.month = n / 2 + 1,.day = n % 2 ? 15 : 1,.hour = 12};
 }
 
-/*
- * Offsets of a VTIMEZONE at "wall" (the last element) and at the probes of its
- * year.  Allocates nothing while libical's objects live.
- */
+/* Does an IANA zone keep a VTIMEZONE's time when the clock shows "wall"? */
 static bool
-measure_offsets(const char *vtimezone, const TsCivil *wall, int offsets[PROBES_A_YEAR + 1])
+agrees_at(const char *zone, const TsVtimezone *vtimezone, const TsCivil *wall)
 {
-	icalcomponent *comp;
-	icaltimezone *zone;
-	bool		ok;
+	int64		utc;
 
-	icalerror_set_errors_are_fatal(0);	/* bad input is no reason to abort() */
-	comp = icalcomponent_new_from_string(vtimezone);
-	if (comp == NULL)
-		return false;
-	zone = icaltimezone_new();
-	ok = icaltimezone_set_component(zone, comp) != 0;
-	for (int i = 0; ok && i <= PROBES_A_YEAR; i++)
-	{
-		TsCivil		at = i < PROBES_A_YEAR ? probe_time(wall->year, i) : *wall;
-		struct icaltimetype t = wall_to_libical(&at);
-
-		offsets[i] = icaltimezone_get_utc_offset(zone, &t, NULL);
-	}
-	if (!ok)
-		icalcomponent_free(comp);
-	icaltimezone_free(zone, 1);
-	return ok;
+	return ts_zone_to_utc(zone, wall, &utc) &&
+		ts_wall_seconds(wall) - utc == ts_vtimezone_offset(vtimezone, wall);
 }
 
-/* Does an IANA zone keep these offsets at the same wall-clock times? */
+/* ... and throughout that year? */
 static bool
-zone_agrees(const char *zone, const TsCivil *wall, const int offsets[PROBES_A_YEAR + 1])
+agrees_in_year(const char *zone, const TsVtimezone *vtimezone, const TsCivil *wall)
 {
-	for (int i = PROBES_A_YEAR; i >= 0; i--)
+	if (!agrees_at(zone, vtimezone, wall))
+		return false;
+	for (int i = 0; i < PROBES_A_YEAR; i++)
 	{
-		TsCivil		at = i < PROBES_A_YEAR ? probe_time(wall->year, i) : *wall;
-		int64		utc;
+		TsCivil		at = probe_time(wall->year, i);
 
-		if (!ts_zone_to_utc(zone, &at, &utc) ||
-			ts_wall_seconds(&at) - utc != offsets[i])
+		if (!agrees_at(zone, vtimezone, &at))
 			return false;
 	}
 	return true;
@@ -230,17 +138,21 @@ bool
 ts_tzid_measure(const TsIcalDoc *doc, const char *tzid, const TsCivil *wall,
 				int64 *utc_seconds, const char **zone)
 {
-	TsIcalComponent *comp = find_vtimezone(doc, tzid);
-	char	   *vtimezone = comp ? rebuild_vtimezone(comp) : NULL;
-	int			offsets[PROBES_A_YEAR + 1];
+	TsIcalZoneMemo *memo = doc->zones;
 
-	if (vtimezone == NULL || !measure_offsets(vtimezone, wall, offsets))
+	remember(doc, tzid);
+	if (memo->vtimezone == NULL)
 		return false;
-	*utc_seconds = ts_wall_seconds(wall) - offsets[PROBES_A_YEAR];
+	*utc_seconds = ts_wall_seconds(wall) - ts_vtimezone_offset(memo->vtimezone, wall);
+	*zone = memo->agreeing;
+	if (memo->year == wall->year && *zone != NULL && agrees_at(*zone, memo->vtimezone, wall))
+		return true;
 	for (int i = 0; (*zone = ts_windows_zone_nth(i)) != NULL; i++)
 	{
-		if (zone_agrees(*zone, wall, offsets))
+		if (agrees_in_year(*zone, memo->vtimezone, wall))
 			break;
 	}
+	memo->year = wall->year;
+	memo->agreeing = *zone;
 	return true;
 }

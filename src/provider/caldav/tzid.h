@@ -32,6 +32,22 @@ extern const char *ts_windows_zone(const char *name);
 extern const char *ts_windows_zone_nth(int n);
 
 /*
+ * ts_vtimezone_read: a VTIMEZONE, for ts_vtimezone_offset; false when it has
+ *		rules that are not a time zone's.
+ * ts_vtimezone_offset: seconds east of UTC when its clock shows "wall".
+ */
+typedef struct TsObservance TsObservance;
+
+typedef struct TsVtimezone
+{
+	TsObservance *observances;
+	int			n;
+} TsVtimezone;
+
+extern bool ts_vtimezone_read(const TsIcalComponent *comp, TsVtimezone *zone);
+extern int	ts_vtimezone_offset(const TsVtimezone *zone, const TsCivil *wall);
+
+/*
  * ts_vtimezone_find: the TZID of a VTIMEZONE in doc that stands for an IANA
  *		zone, or NULL.
  * ts_vtimezone_add: a VTIMEZONE for an IANA zone, as the first component of

@@ -17,6 +17,7 @@
 #include "task/tzif.h"
 
 #define MAX_SINGLE_CHANGES	24	/* of a zone that never comes to a rule */
+#define MAX_LOOKED_AT		100 /* VTIMEZONEs of a document */
 
 /* Adds lines to a document before one of its lines. */
 typedef struct Writer
@@ -34,6 +35,8 @@ put(Writer *writer, char *line)
 char *
 ts_vtimezone_find(const TsIcalDoc *doc, const char *zone)
 {
+	int			left = MAX_LOOKED_AT;
+
 	for (TsIcalComponent *cal = doc->root.first_child; cal; cal = cal->next_sibling)
 	{
 		for (TsIcalComponent *comp = cal->first_child; comp; comp = comp->next_sibling)
@@ -41,7 +44,7 @@ ts_vtimezone_find(const TsIcalDoc *doc, const char *zone)
 			TsIcalLine *line = NULL;
 			char	   *found = NULL;
 
-			if (strcmp(comp->name, "VTIMEZONE") == 0)
+			if (strcmp(comp->name, "VTIMEZONE") == 0 && left-- > 0)
 				line = ts_ical_line(comp, "TZID", NULL);
 			if (line != NULL)
 				found = ts_tzid_zone(doc, ts_ical_value(line));
@@ -56,7 +59,8 @@ static char *
 offset_text(int offset)
 {
 	int			rest = abs(offset);
-	char	   *text = psprintf("%c%02d%02d", offset < 0 ? '-' : '+', rest / 3600, rest / 60 % 60);
+	char	   *text = psprintf("%c%02d%02d", offset < 0 ? '-' : '+',
+								rest / 3600, rest / 60 % 60);
 
 	return rest % 60 ? psprintf("%s%02d", text, rest % 60) : text;
 }
@@ -160,7 +164,8 @@ put_changes(Writer *writer, const TsZone *zone, int64 since, int64 until)
 
 		if (at < since || at >= until)
 			continue;
-		put_observance(writer, ts_tzif_type_at(zone, at - 1), ts_tzif_type_at(zone, at), at, NULL);
+		put_observance(writer, ts_tzif_type_at(zone, at - 1), ts_tzif_type_at(zone, at),
+					   at, NULL);
 		n++;
 	}
 }

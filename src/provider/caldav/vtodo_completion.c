@@ -38,7 +38,7 @@ ts_vtodo_put_completed(TsVtodoEdit *edit, TsIcalComponent *todo)
 		usec = edit->opt->now;
 	ts_vtodo_put(edit, todo, "STATUS", "COMPLETED");
 	ts_vtodo_put(edit, todo, "PERCENT-COMPLETE", "100");
-	ts_vtodo_put(edit, todo, "COMPLETED", ts_vtodo_utc(usec));
+	ts_vtodo_put_instant(edit, todo, "COMPLETED", usec);
 }
 
 /* The task is not done (any longer): nothing may say that it is. */
@@ -93,12 +93,13 @@ ts_vtodo_write_completion(TsVtodoEdit *edit)
 	if (differs(edit, TS_PERCENT_COMPLETE))
 	{
 		/* without a STATUS beside it the percentage would be taken for one */
-		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE", edit->want.value[TS_PERCENT_COMPLETE]);
+		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE",
+					 edit->want.value[TS_PERCENT_COMPLETE]);
 		if (ts_ical_line(edit->todo, "STATUS", NULL) == NULL)
 			ts_vtodo_put(edit, edit->todo, "STATUS", status_word(status));
 	}
 	if (done && differs(edit, TS_COMPLETED_AT) &&
 		edit->want.value[TS_COMPLETED_AT] != NULL &&
 		ts_timestamp_parse(edit->want.value[TS_COMPLETED_AT], &usec))
-		ts_vtodo_put(edit, edit->todo, "COMPLETED", ts_vtodo_utc(usec));
+		ts_vtodo_put_instant(edit, edit->todo, "COMPLETED", usec);
 }

@@ -238,10 +238,14 @@ to_own_zone(const TsVtodoDates *dates, TsIcalTime *start)
 	TsIcalTime	moved;
 	TsIcalTime	back;
 
-	if (!dates->has_start || own->is_date || start->is_date || same_zone(own->zone, dates->zone))
+	if (!dates->has_start || own->is_date || start->is_date ||
+		same_zone(own->zone, dates->zone))
 		return;
 	if (own->zone == NULL || start->zone == NULL)
-		start->zone = own->zone;
+	{
+		if (same_zone(start->zone, dates->zone))
+			start->zone = own->zone;
+	}
 	else
 	{
 		moved = in_zone(start, own->zone);
@@ -340,7 +344,7 @@ ts_vtodo_write_dates(TsVtodoEdit *edit, TsError *err)
 		match_type(&start, &due);
 		has_start = !is_before(&due, &start);
 	}
-	if (has_start)
+	if (has_start && has_due)
 		to_own_zone(&edit->dates, &start);
 	write_start(edit, has_start ? &start : NULL);
 	write_due(edit, has_start ? &start : NULL, has_due ? &due : NULL);

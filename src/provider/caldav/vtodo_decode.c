@@ -161,23 +161,13 @@ ts_vtodo_line_tags(const TsIcalLine *line, char ***tags)
 	return kept;
 }
 
-bool
-ts_vtodo_wants_tag(const char *tag, char **tags, int ntags)
-{
-	for (int i = 0; i < ntags; i++)
-	{
-		if (strcmp(tags[i], tag) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* All CATEGORIES lines as one JSON array, each tag once. */
 static char *
 read_tags(const TsIcalComponent *todo)
 {
 	char	  **all = palloc(sizeof(char *));
 	int			nall = 0;
+	int			max = 1;
 	TsIcalLine *line = NULL;
 
 	while ((line = ts_ical_line(todo, "CATEGORIES", line)) != NULL)
@@ -185,14 +175,15 @@ read_tags(const TsIcalComponent *todo)
 		char	  **tags;
 		int			n = ts_vtodo_line_tags(line, &tags);
 
-		all = repalloc(all, (nall + n + 1) * sizeof(char *));
-		for (int i = 0; i < n; i++)
+		if (nall + n > max)
 		{
-			if (!ts_vtodo_wants_tag(tags[i], all, nall))
-				all[nall++] = tags[i];
+			max = 2 * (nall + n);
+			all = repalloc(all, max * sizeof(char *));
 		}
+		memcpy(all + nall, tags, n * sizeof(char *));
+		nall += n;
 	}
-	return ts_tags_join(all, nall);
+	return ts_tags_join(all, ts_tags_unique(all, nall));
 }
 
 /*

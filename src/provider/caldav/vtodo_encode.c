@@ -29,6 +29,23 @@ ts_vtodo_utc(int64 usec)
 }
 
 /*
+ * ts_vtodo_put_instant
+ *		Set one of the properties that are UTC by definition.
+ */
+void
+ts_vtodo_put_instant(TsVtodoEdit *edit, TsIcalComponent *todo, const char *name, int64 usec)
+{
+	static const char *const typed_params[] = {"VALUE", "TZID", NULL};
+	TsIcalLine *line = ts_ical_line(todo, name, NULL);
+	char	   *value = ts_vtodo_utc(usec);
+
+	if (line == NULL)
+		ts_ical_add(edit->doc, todo, psprintf("%s:%s", name, value));
+	else
+		ts_ical_set_value(edit->doc, line, value, typed_params);
+}
+
+/*
  * ts_vtodo_put
  *		Set a property that occurs once, its parameters kept, or remove it.
  *
@@ -108,10 +125,10 @@ sayable_tags(const char *json)
 		char	   *text = sayable_text(tags[i]);
 		char	   *tag = text ? sayable_word(text) : NULL;
 
-		if (tag != NULL && !ts_vtodo_wants_tag(tag, tags, kept))
+		if (tag != NULL)
 			tags[kept++] = tag;
 	}
-	return ts_tags_join(tags, kept);
+	return ts_tags_join(tags, ts_tags_unique(tags, kept));
 }
 
 static char *
@@ -121,7 +138,8 @@ sayable(TsField f, const char *value)
 	{
 		case TS_KIND_TEXT:
 		case TS_KIND_REFERENCE:
-			return f == TS_URL || f == TS_PARENT_TASK_ID ? sayable_word(value) : sayable_text(value);
+			return f == TS_URL || f == TS_PARENT_TASK_ID ?
+				sayable_word(value) : sayable_text(value);
 		case TS_KIND_TIMESTAMP:
 			return sayable_timestamp(value);
 		case TS_KIND_TAGS:
@@ -225,7 +243,7 @@ join_tags(char **tags, int n)
 
 /* Takes what is not wanted out of one CATEGORIES line; false when it is empty then. */
 static bool
-prune_line(TsVtodoEdit *edit, TsIcalLine *line, char **want, int nwant)
+prune_line(TsVtodoEdit *edit, TsIcalLine *line, char **wanted, int nwanted)
 {
 	char	  **tags;
 	int			n = ts_vtodo_line_tags(line, &tags);
@@ -233,7 +251,7 @@ prune_line(TsVtodoEdit *edit, TsIcalLine *line, char **want, int nwant)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (ts_vtodo_wants_tag(tags[i], want, nwant))
+		if (ts_tags_contain(wanted, nwanted, tags[i]))
 			tags[kept++] = tags[i];
 	}
 	if (kept == 0)
@@ -251,6 +269,7 @@ write_tags(TsVtodoEdit *edit)
 	int			nhad;
 	char	  **want = ts_tags_split(edit->want.value[TS_TAGS], &nwant);
 	char	  **had = ts_tags_split(edit->was.value[TS_TAGS], &nhad);
+	char	  **wanted = ts_tags_sorted(want, nwant);
 	TsIcalLine *last = NULL;
 	TsIcalLine *next;
 	int			nnew = 0;
@@ -260,12 +279,13 @@ write_tags(TsVtodoEdit *edit)
 	for (TsIcalLine *line = ts_ical_line(edit->todo, "CATEGORIES", NULL); line; line = next)
 	{
 		next = ts_ical_line(edit->todo, "CATEGORIES", line);
-		if (prune_line(edit, line, want, nwant))
+		if (prune_line(edit, line, wanted, nwant))
 			last = line;
 	}
+	had = ts_tags_sorted(had, nhad);
 	for (int i = 0; i < nwant; i++)
 	{
-		if (!ts_vtodo_wants_tag(want[i], had, nhad))
+		if (!ts_tags_contain(had, nhad, want[i]))
 			want[nnew++] = want[i];
 	}
 	if (nnew > 0 && last != NULL)
@@ -314,10 +334,8 @@ write_parts(TsVtodoEdit *edit, TsError *err)
 static void
 stamp(TsVtodoEdit *edit)
 {
-	char	   *now = ts_vtodo_utc(edit->opt->now);
-
-	ts_vtodo_put(edit, edit->todo, "LAST-MODIFIED", now);
-	ts_vtodo_put(edit, edit->todo, "DTSTAMP", now);
+	ts_vtodo_put_instant(edit, edit->todo, "LAST-MODIFIED", edit->opt->now);
+	ts_vtodo_put_instant(edit, edit->todo, "DTSTAMP", edit->opt->now);
 }
 
 /* The object that a new task begins as. */

@@ -60,7 +60,6 @@ extern void ts_vtodo_read(const TsIcalDoc *doc, const TsIcalComponent *todo,
 						  const char *default_zone, TsTask *task);
 extern const char *ts_vtodo_default_zone(const TsVtodoOptions *opt);
 extern TsIcalLine *ts_vtodo_parent_line(const TsIcalComponent *todo);
-extern bool ts_vtodo_wants_tag(const char *tag, char **tags, int ntags);
 extern int	ts_vtodo_line_tags(const TsIcalLine *line, char ***tags);
 
 /* dates */
@@ -87,6 +86,8 @@ extern void ts_vtodo_put_completed(TsVtodoEdit *edit, TsIcalComponent *todo);
 /* single properties: value escaped; NULL removes every line of that name */
 extern void ts_vtodo_put(TsVtodoEdit *edit, TsIcalComponent *todo,
 						 const char *name, const char *value);
+extern void ts_vtodo_put_instant(TsVtodoEdit *edit, TsIcalComponent *todo,
+								 const char *name, int64 usec);
 extern char *ts_vtodo_utc(int64 usec);
 
 #endif							/* TASKSYNC_VTODO_PARTS_H */
