@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "provider/provider.h"
 #include "store/sql.h"
 #include "tasksync.h"
 
@@ -47,6 +48,17 @@ extern Datum ts_row_by_id(TsStatement *stmt, const char *what, const char *id, c
 
 /* A member of a JSON object as text, or NULL. */
 extern char *ts_json_member(const char *json, const char *name);
+
+/* types.c: the provider of a type (22023: unknown); the columns of a mask as text[]. */
+extern const TsProvider *ts_known_type(const char *type);
+extern Datum ts_field_names(TsFieldMask mask);
+
+/*
+ * mapping.c: a mapping as create_mapping() makes it by default (project_id
+ * NULL: with a new project), but without its first sync; its id.
+ */
+extern char *ts_make_mapping(const char *user_id, const char *provider_id, const char *list_id,
+							 const char *project_id);
 
 /* jobs: queue one unless it is queued already; its id.  (job.c) */
 extern int64 ts_queue_job(const char *user_id, const char *provider_id, const char *mapping_id);

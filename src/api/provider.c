@@ -27,16 +27,6 @@ static TsStatement select_provider = {
 	{UUIDOID, TEXTOID}
 };
 
-static const TsProvider *
-known_type(const char *type)
-{
-	const TsProvider *p = type ? ts_provider_lookup(type) : NULL;
-
-	if (p == NULL)
-		ts_bad_value("provider type", type, "SELECT type FROM tasksync.provider_types lists the types.");
-	return p;
-}
-
 static void
 check_settings(const TsProvider *p, const char *settings)
 {
@@ -156,7 +146,7 @@ tasksync_add_account(PG_FUNCTION_ARGS)
 	TsCall		call;
 	char	   *id;
 
-	known_type(type);
+	ts_known_type(type);
 	ts_required(fcinfo, 1, "label");
 	ts_required(fcinfo, 2, "credentials");
 	check_credentials(credentials);
@@ -227,7 +217,7 @@ tasksync_add_provider(PG_FUNCTION_ARGS)
 	char	   *settings = PG_ARGISNULL(3) ? pstrdup("{}") : ts_arg_jsonb(fcinfo, 3);
 	char	   *account_id = ts_arg_uuid(fcinfo, 4);
 	int			interval = PG_ARGISNULL(5) ? 15 : PG_GETARG_INT32(5);
-	const TsProvider *p = known_type(type);
+	const TsProvider *p = ts_known_type(type);
 	TsCall		call;
 	char	   *id;
 
@@ -302,7 +292,7 @@ tasksync_update_provider(PG_FUNCTION_ARGS)
 	if (id == NULL || ts_run(&type_of, ts_uuid(id), ts_text(call.user_id)) == 0)
 		ts_no_such("provider", id);
 	if (settings)
-		check_settings(known_type(ts_col_text(0, 1, NULL)),
+		check_settings(ts_known_type(ts_col_text(0, 1, NULL)),
 					   merged_settings(ts_col_text(0, 2, NULL), settings));
 	ts_run(&stmt, ts_uuid(id), ts_text(call.user_id), ts_text(ts_arg_text(fcinfo, 1)),
 		   PG_ARGISNULL(2) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(2)),
