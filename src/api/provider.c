@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(tasksync_add_account);
 PG_FUNCTION_INFO_V1(tasksync_set_credentials);
 
 static TsStatement select_provider = {
-	"SELECT p.* FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
+	"SELECT p FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
 	{UUIDOID, TEXTOID}
 };
 
@@ -299,7 +299,7 @@ tasksync_update_provider(PG_FUNCTION_ARGS)
 		   PG_ARGISNULL(3) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(3)),
 		   PG_ARGISNULL(4) ? ts_text(NULL) : ts_int(PG_GETARG_INT32(4)),
 		   ts_text(policy), ts_text(settings));
-	row = ts_row_by_id(&select_provider, "provider", id, call.user_id, call.cxt);
+	row = ts_row_by_id(&select_provider, "provider", ts_uuid(id), id, &call);
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);
