@@ -42,9 +42,12 @@ extern void ts_no_such(const char *what, const char *id) pg_attribute_noreturn()
 extern void ts_bad_value(const char *what, const char *value, const char *hint) pg_attribute_noreturn();
 extern void ts_required(FunctionCallInfo fcinfo, int n, const char *name);
 
-/* One row of a table by id as a composite Datum; P0002 where there is none. */
-extern Datum ts_row_by_id(TsStatement *stmt, const char *what, const char *id, const char *user_id,
-						  MemoryContext cxt);
+/*
+ * One row as a composite Datum, by a statement that selects a whole row ("SELECT
+ * t FROM …") by id and user; P0002 where there is none.
+ */
+extern Datum ts_row_by_id(TsStatement *stmt, const char *what, TsArg id, const char *id_text,
+						  const TsCall *call);
 
 /* A member of a JSON object as text, or NULL. */
 extern char *ts_json_member(const char *json, const char *name);

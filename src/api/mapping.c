@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(tasksync_confirm_deletions);
 PG_FUNCTION_INFO_V1(tasksync_retry_failed);
 
 static TsStatement select_mapping = {
-	"SELECT m.* FROM tasksync.task_list_mapping m WHERE m.id = $1 AND m.user_id = $2",
+	"SELECT m FROM tasksync.task_list_mapping m WHERE m.id = $1 AND m.user_id = $2",
 	{UUIDOID, TEXTOID}
 };
 
@@ -244,7 +244,7 @@ tasksync_update_mapping(PG_FUNCTION_ARGS)
 			   PG_ARGISNULL(4) ? null : ts_bool(PG_GETARG_BOOL(4)),
 			   PG_ARGISNULL(5) ? null : ts_bool(PG_GETARG_BOOL(5)), ts_text(policy)) == 0)
 		ts_no_such("mapping", id);
-	row = ts_row_by_id(&select_mapping, "mapping", id, call.user_id, call.cxt);
+	row = ts_row_by_id(&select_mapping, "mapping", ts_uuid(id), id, &call);
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);

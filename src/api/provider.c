@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(tasksync_add_account);
 PG_FUNCTION_INFO_V1(tasksync_set_credentials);
 
 static TsStatement select_provider = {
-	"SELECT p.* FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
+	"SELECT p FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
 	{UUIDOID, TEXTOID}
 };
 
@@ -206,8 +206,9 @@ Datum
 tasksync_add_provider(PG_FUNCTION_ARGS)
 {
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_provider (user_id, type, name, account_id, settings, sync_interval)"
-		" VALUES ($1, $2, $3, $4, $5::jsonb, $6) RETURNING id::text",
+		"INSERT INTO tasksync.task_provider (user_id, type, name, account_id, settings, sync_interval,"
+		" next_sync_at)"
+		" VALUES ($1, $2, $3, $4, $5::jsonb, $6, pg_catalog.now() + $6 * interval '1 min') RETURNING id::text",
 		{TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, INT4OID}
 	};
 	char	   *type = ts_arg_text(fcinfo, 0);
@@ -298,7 +299,7 @@ tasksync_update_provider(PG_FUNCTION_ARGS)
 		   PG_ARGISNULL(3) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(3)),
 		   PG_ARGISNULL(4) ? ts_text(NULL) : ts_int(PG_GETARG_INT32(4)),
 		   ts_text(policy), ts_text(settings));
-	row = ts_row_by_id(&select_provider, "provider", id, call.user_id, call.cxt);
+	row = ts_row_by_id(&select_provider, "provider", ts_uuid(id), id, &call);
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);

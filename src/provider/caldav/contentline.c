@@ -28,18 +28,14 @@ physical_end(const char *text, size_t len, size_t pos)
 	return lf == NULL ? len : (size_t) (lf - text) + 1;
 }
 
-/* Copies a physical line without its end and without NUL bytes; returns where it stopped. */
+/* Copies a physical line without its end; returns where it stopped. */
 static char *
 copy_physical(char *to, const char *s, size_t len)
 {
 	while (len > 0 && (s[len - 1] == '\n' || s[len - 1] == '\r'))
 		len--;
-	for (size_t i = 0; i < len; i++)
-	{
-		if (s[i] != '\0')
-			*to++ = s[i];
-	}
-	return to;
+	memcpy(to, s, len);
+	return to + len;
 }
 
 static bool
@@ -240,6 +236,25 @@ detect_eol(const char *text, size_t len)
 	return lf != NULL && (lf == text || lf[-1] != '\r') ? "\n" : "\r\n";
 }
 
+/* A text without its NUL bytes: they would end it for whoever reads it next. */
+static const char *
+without_nuls(const char *text, size_t *len)
+{
+	char	   *clean;
+	size_t		kept = 0;
+
+	if (*len == 0 || memchr(text, '\0', *len) == NULL)
+		return text;
+	clean = palloc(*len);
+	for (size_t i = 0; i < *len; i++)
+	{
+		if (text[i] != '\0')
+			clean[kept++] = text[i];
+	}
+	*len = kept;
+	return clean;
+}
+
 TsIcalDoc *
 ts_ical_parse(const char *text, size_t len, TsError *err)
 {
@@ -249,15 +264,16 @@ ts_ical_parse(const char *text, size_t len, TsError *err)
 	int			nlines = 0;
 	int			depth = 0;
 
-	doc->head.prev = doc->head.next = &doc->head;
-	doc->root.name = "";
-	doc->eol = detect_eol(text, len);
-	doc->zones = palloc0(sizeof(TsIcalZoneMemo));
 	if (len > TS_ICAL_MAX_BYTES)
 	{
 		ts_error(err, "TS502", "iCalendar text is larger than %d bytes", TS_ICAL_MAX_BYTES);
 		return NULL;
 	}
+	text = without_nuls(text, &len);
+	doc->head.prev = doc->head.next = &doc->head;
+	doc->root.name = "";
+	doc->eol = detect_eol(text, len);
+	doc->zones = palloc0(sizeof(TsIcalZoneMemo));
 	while (pos < len)
 	{
 		TsIcalLine *line = read_line(doc, text, len, &pos);
@@ -291,21 +307,7 @@ ts_ical_print(const TsIcalDoc *doc)
 
 	initStringInfo(&out);
 	for (const TsIcalLine *line = doc->head.next; line != &doc->head; line = line->next)
-	{
-		size_t		len = line->raw_len;
-
-		/* a NUL would end the text for whoever reads it next */
-		for (const char *raw = line->raw; len > 0;)
-		{
-			const char *nul = memchr(raw, '\0', len);
-			size_t		take = nul ? (size_t) (nul - raw) : len;
-
-			appendBinaryStringInfo(&out, raw, take);
-			take += nul ? 1 : 0;
-			raw += take;
-			len -= take;
-		}
-	}
+		appendBinaryStringInfo(&out, line->raw, line->raw_len);
 	return out.data;
 }
 

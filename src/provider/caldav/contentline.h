@@ -83,7 +83,7 @@ typedef struct TsIcalDoc
  *		component at all, BEGIN and END that do not match (a truncated text
  *		among them), more bytes, lines or nesting than above.  The document
  *		points into "text", which must stay.
- * ts_ical_print: the whole text, palloc'd; NUL bytes are left out.
+ * ts_ical_print: the whole text, palloc'd; NUL bytes are lost in between.
  */
 extern TsIcalDoc *ts_ical_parse(const char *text, size_t len, TsError *err);
 extern char *ts_ical_print(const TsIcalDoc *doc);

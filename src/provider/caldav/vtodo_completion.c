@@ -25,20 +25,28 @@ status_word(const char *status)
 }
 
 /*
+ * ts_vtodo_completion_time
+ *		When the task was done: as the task says, else now (microseconds).
+ */
+int64
+ts_vtodo_completion_time(const TsVtodoEdit *edit)
+{
+	const char *at = edit->want.value[TS_COMPLETED_AT];
+	int64		usec;
+
+	return at != NULL && ts_timestamp_parse(at, &usec) ? usec : edit->opt->now;
+}
+
+/*
  * ts_vtodo_put_completed
  *		Mark one VTODO, the master or an override, as done.
  */
 void
 ts_vtodo_put_completed(TsVtodoEdit *edit, TsIcalComponent *todo)
 {
-	const char *at = edit->want.value[TS_COMPLETED_AT];
-	int64		usec;
-
-	if (at == NULL || !ts_timestamp_parse(at, &usec))
-		usec = edit->opt->now;
 	ts_vtodo_put(edit, todo, "STATUS", "COMPLETED");
 	ts_vtodo_put(edit, todo, "PERCENT-COMPLETE", "100");
-	ts_vtodo_put_instant(edit, todo, "COMPLETED", usec);
+	ts_vtodo_put_instant(edit, todo, "COMPLETED", ts_vtodo_completion_time(edit));
 }
 
 /* The task is not done (any longer): nothing may say that it is. */
@@ -51,13 +59,6 @@ put_open(TsVtodoEdit *edit, const char *status)
 	ts_vtodo_put(edit, edit->todo, "COMPLETED", NULL);
 	if (percent != NULL && strcmp(percent, "100") == 0)
 		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE", NULL);
-}
-
-static bool
-differs(const TsVtodoEdit *edit, TsField f)
-{
-	return (edit->changed & TS_FIELD_BIT(f)) != 0 &&
-		!ts_value_equal(f, edit->was.value[f], edit->want.value[f]);
 }
 
 static bool
@@ -80,17 +81,16 @@ ts_vtodo_write_completion(TsVtodoEdit *edit)
 {
 	const char *status = edit->want.value[TS_STATUS];
 	bool		done = strcmp(status, "COMPLETED") == 0;
-	int64		usec;
 
-	if (differs(edit, TS_STATUS) && done)
+	if (ts_vtodo_differs(edit, TS_STATUS) && done)
 	{
 		if (!complete_occurrence(edit))
 			ts_vtodo_put_completed(edit, edit->todo);
 		return;
 	}
-	if (differs(edit, TS_STATUS))
+	if (ts_vtodo_differs(edit, TS_STATUS))
 		put_open(edit, status);
-	if (differs(edit, TS_PERCENT_COMPLETE))
+	if (ts_vtodo_differs(edit, TS_PERCENT_COMPLETE))
 	{
 		/* without a STATUS beside it the percentage would be taken for one */
 		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE",
@@ -98,8 +98,7 @@ ts_vtodo_write_completion(TsVtodoEdit *edit)
 		if (ts_ical_line(edit->todo, "STATUS", NULL) == NULL)
 			ts_vtodo_put(edit, edit->todo, "STATUS", status_word(status));
 	}
-	if (done && differs(edit, TS_COMPLETED_AT) &&
-		edit->want.value[TS_COMPLETED_AT] != NULL &&
-		ts_timestamp_parse(edit->want.value[TS_COMPLETED_AT], &usec))
-		ts_vtodo_put_instant(edit, edit->todo, "COMPLETED", usec);
+	if (done && ts_vtodo_differs(edit, TS_COMPLETED_AT) &&
+		edit->want.value[TS_COMPLETED_AT] != NULL)
+		ts_vtodo_put_instant(edit, edit->todo, "COMPLETED", ts_vtodo_completion_time(edit));
 }

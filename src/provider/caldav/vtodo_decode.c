@@ -10,6 +10,12 @@
 #include "provider/caldav/vtodo_parts.h"
 #include "task/rrule.h"
 
+static char *
+non_empty(char *text)
+{
+	return text != NULL && *text != '\0' ? text : NULL;
+}
+
 /* A line's value without blanks around it, cleaned. */
 static char *
 trimmed(const char *s)
@@ -21,6 +27,24 @@ trimmed(const char *s)
 	while (len > 0 && (s[len - 1] == ' ' || s[len - 1] == '\t'))
 		len--;
 	return ts_ical_clean(s, len);
+}
+
+/*
+ * ts_vtodo_one_line
+ *		A text that has to be one line, without blanks around it; NULL when
+ *		nothing is left.
+ */
+char *
+ts_vtodo_one_line(const char *text)
+{
+	char	   *line = pstrdup(text);
+
+	for (char *p = line; *p; p++)
+	{
+		if (*p == '\n' || *p == '\r' || *p == '\t')
+			*p = ' ';
+	}
+	return non_empty(trimmed(line));
 }
 
 /* The value of a property that holds a word, a number or the like; NULL. */
@@ -59,12 +83,6 @@ number_value(const TsIcalComponent *todo, const char *name, int max)
 		number = number * 10 + (*text - '0');
 	}
 	return number <= max ? number : -1;
-}
-
-static char *
-non_empty(char *text)
-{
-	return text != NULL && *text != '\0' ? text : NULL;
 }
 
 /*
@@ -153,9 +171,9 @@ ts_vtodo_line_tags(const TsIcalLine *line, char ***tags)
 
 	for (int i = 0; i < n; i++)
 	{
-		char	   *tag = trimmed((*tags)[i]);
+		char	   *tag = ts_vtodo_one_line((*tags)[i]);
 
-		if (*tag != '\0')
+		if (tag != NULL)
 			(*tags)[kept++] = tag;
 	}
 	return kept;
@@ -214,7 +232,7 @@ read_parent(const TsIcalComponent *todo)
 	TsIcalLine *line = ts_vtodo_parent_line(todo);
 	const char *value = line ? ts_ical_value(line) : NULL;
 
-	return value ? trimmed(ts_ical_unescape(value, strlen(value))) : NULL;
+	return value ? ts_vtodo_one_line(ts_ical_unescape(value, strlen(value))) : NULL;
 }
 
 static char *
@@ -235,6 +253,7 @@ ts_vtodo_read(const TsIcalDoc *doc, const TsIcalComponent *todo,
 {
 	int			percent = number_value(todo, "PERCENT-COMPLETE", 100);
 	char	   *title = text_value(todo, "SUMMARY");
+	char	   *url = plain_value(todo, "URL");
 	TsVtodoDates dates;
 	TsVtodoAlarm alarm;
 
@@ -251,7 +270,8 @@ ts_vtodo_read(const TsIcalDoc *doc, const TsIcalComponent *todo,
 		task->value[TS_COMPLETED_AT] = timestamp_value(doc, todo, "COMPLETED", default_zone);
 	task->value[TS_RECURRENCE_RULE] = read_rule(todo);
 	task->value[TS_TAGS] = read_tags(todo);
-	task->value[TS_URL] = non_empty(plain_value(todo, "URL"));
+	if (url != NULL)
+		task->value[TS_URL] = ts_vtodo_one_line(url);
 	task->value[TS_PARENT_TASK_ID] = read_parent(todo);
 
 	ts_vtodo_read_dates(doc, todo, &dates);

@@ -81,24 +81,6 @@ sayable_text(const char *text)
 	return *back != '\0' ? back : NULL;
 }
 
-/* On one line, without blanks around it. */
-static char *
-sayable_word(const char *text)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	text += strspn(text, " \t\r\n");
-	for (; *text; text++)
-	{
-		if ((unsigned char) *text >= ' ' || *text == '\t')
-			appendStringInfoCharMacro(&out, *text);
-	}
-	while (out.len > 0 && (out.data[out.len - 1] == ' ' || out.data[out.len - 1] == '\t'))
-		out.data[--out.len] = '\0';
-	return out.len > 0 ? ts_ical_clean(out.data, out.len) : NULL;
-}
-
 static char *
 sayable_timestamp(const char *text)
 {
@@ -122,8 +104,7 @@ sayable_tags(const char *json)
 		return pstrdup("[]");
 	for (int i = 0; i < n; i++)
 	{
-		char	   *text = sayable_text(tags[i]);
-		char	   *tag = text ? sayable_word(text) : NULL;
+		char	   *tag = ts_vtodo_one_line(tags[i]);
 
 		if (tag != NULL)
 			tags[kept++] = tag;
@@ -139,7 +120,7 @@ sayable(TsField f, const char *value)
 		case TS_KIND_TEXT:
 		case TS_KIND_REFERENCE:
 			return f == TS_URL || f == TS_PARENT_TASK_ID ?
-				sayable_word(value) : sayable_text(value);
+				ts_vtodo_one_line(value) : sayable_text(value);
 		case TS_KIND_TIMESTAMP:
 			return sayable_timestamp(value);
 		case TS_KIND_TAGS:
@@ -168,8 +149,12 @@ overlay(TsVtodoEdit *edit, const TsTask *task)
 
 /* ---------- the parts ---------- */
 
-static bool
-differs(const TsVtodoEdit *edit, TsField f)
+/*
+ * ts_vtodo_differs
+ *		Is another value wanted than there is?
+ */
+bool
+ts_vtodo_differs(const TsVtodoEdit *edit, TsField f)
 {
 	return !ts_value_equal(f, edit->was.value[f], edit->want.value[f]);
 }
@@ -179,7 +164,7 @@ write_text(TsVtodoEdit *edit, TsField f, const char *name)
 {
 	const char *value = edit->want.value[f];
 
-	if (differs(edit, f))
+	if (ts_vtodo_differs(edit, f))
 		ts_vtodo_put(edit, edit->todo, name, value ? ts_ical_escape(value) : NULL);
 }
 
@@ -188,7 +173,7 @@ static void
 write_description(TsVtodoEdit *edit)
 {
 	write_text(edit, TS_DESCRIPTION, "DESCRIPTION");
-	if (differs(edit, TS_DESCRIPTION))
+	if (ts_vtodo_differs(edit, TS_DESCRIPTION))
 		ts_vtodo_put(edit, edit->todo, "X-ALT-DESC", NULL);
 }
 
@@ -198,7 +183,7 @@ write_priority(TsVtodoEdit *edit)
 	const char *want = edit->want.value[TS_PRIORITY];
 	const char *number = NULL;
 
-	if (!differs(edit, TS_PRIORITY))
+	if (!ts_vtodo_differs(edit, TS_PRIORITY))
 		return;
 	if (strcmp(want, "HIGH") == 0)
 		number = "1";
@@ -215,7 +200,7 @@ write_duration_minutes(TsVtodoEdit *edit)
 	const char *want = edit->want.value[TS_DURATION_MINUTES];
 	TsIcalDuration d = {0};
 
-	if (!differs(edit, TS_DURATION_MINUTES))
+	if (!ts_vtodo_differs(edit, TS_DURATION_MINUTES))
 		return;
 	if (want != NULL)
 		d.seconds = strtol(want, NULL, 10) * INT64CONST(60);
@@ -226,7 +211,7 @@ write_duration_minutes(TsVtodoEdit *edit)
 static void
 write_plain(TsVtodoEdit *edit, TsField f, const char *name)
 {
-	if (differs(edit, f))
+	if (ts_vtodo_differs(edit, f))
 		ts_vtodo_put(edit, edit->todo, name, edit->want.value[f]);
 }
 
@@ -274,7 +259,7 @@ write_tags(TsVtodoEdit *edit)
 	TsIcalLine *next;
 	int			nnew = 0;
 
-	if (!differs(edit, TS_TAGS))
+	if (!ts_vtodo_differs(edit, TS_TAGS))
 		return;
 	for (TsIcalLine *line = ts_ical_line(edit->todo, "CATEGORIES", NULL); line; line = next)
 	{
@@ -302,7 +287,7 @@ write_parent(TsVtodoEdit *edit)
 	const char *want = edit->want.value[TS_PARENT_TASK_ID];
 	TsIcalLine *line = ts_vtodo_parent_line(edit->todo);
 
-	if (!differs(edit, TS_PARENT_TASK_ID))
+	if (!ts_vtodo_differs(edit, TS_PARENT_TASK_ID))
 		return;
 	if (line != NULL && want == NULL)
 		ts_ical_remove(edit->doc, line);

@@ -59,6 +59,7 @@ extern TsIcalComponent *ts_vtodo_next(const TsIcalDoc *doc, const TsIcalComponen
 extern void ts_vtodo_read(const TsIcalDoc *doc, const TsIcalComponent *todo,
 						  const char *default_zone, TsTask *task);
 extern const char *ts_vtodo_default_zone(const TsVtodoOptions *opt);
+extern char *ts_vtodo_one_line(const char *text);
 extern TsIcalLine *ts_vtodo_parent_line(const TsIcalComponent *todo);
 extern int	ts_vtodo_line_tags(const TsIcalLine *line, char ***tags);
 
@@ -81,7 +82,10 @@ extern void ts_vtodo_shift_alarms(TsVtodoEdit *edit, int64 seconds);
 extern void ts_vtodo_write_completion(TsVtodoEdit *edit);
 extern bool ts_vtodo_advance(TsVtodoEdit *edit);
 extern bool ts_vtodo_add_exception(TsVtodoEdit *edit);
+extern int64 ts_vtodo_completion_time(const TsVtodoEdit *edit);
 extern void ts_vtodo_put_completed(TsVtodoEdit *edit, TsIcalComponent *todo);
+
+extern bool ts_vtodo_differs(const TsVtodoEdit *edit, TsField f);
 
 /* single properties: value escaped; NULL removes every line of that name */
 extern void ts_vtodo_put(TsVtodoEdit *edit, TsIcalComponent *todo,

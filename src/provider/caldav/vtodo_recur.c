@@ -260,12 +260,8 @@ add_override(TsVtodoEdit *edit, const TsVtodoDates *dates, const Series *series)
 	ts_wall_seconds(&series->first.wall);
 	const TsIcalLine *first = dates->has_start && !dates->start_ignored ?
 	dates->start_line : dates->due_line;
-	const char *at = edit->want.value[TS_COMPLETED_AT];
-	int64		usec;
 	int			depth = 0;
 
-	if (at == NULL || !ts_timestamp_parse(at, &usec))
-		usec = edit->opt->now;
 	ts_ical_add_before(edit->doc, where, "BEGIN:VTODO");
 	for (TsIcalLine *line = edit->todo->begin->next; line != edit->todo->end; line = line->next)
 	{
@@ -286,7 +282,8 @@ add_override(TsVtodoEdit *edit, const TsVtodoDates *dates, const Series *series)
 						   shifted_line("DUE", dates->due_line, &dates->due, seconds));
 	ts_ical_add_before(edit->doc, where, "STATUS:COMPLETED");
 	ts_ical_add_before(edit->doc, where, "PERCENT-COMPLETE:100");
-	ts_ical_add_before(edit->doc, where, psprintf("COMPLETED:%s", ts_vtodo_utc(usec)));
+	ts_ical_add_before(edit->doc, where,
+					   psprintf("COMPLETED:%s", ts_vtodo_utc(ts_vtodo_completion_time(edit))));
 	ts_ical_add_before(edit->doc, where, "END:VTODO");
 }
 
