@@ -720,7 +720,7 @@ sub first_sync_of_both
 	$dav->put_todo($list, 'b', 'SUMMARY:Only there');
 	sql($node, "INSERT INTO tasksync.task (project_id, title) VALUES ('$project', 'In both'), ('$project', 'Only here')");
 	my @preview = rows($node, "SELECT concat_ws(' ', side, action, title) FROM tasksync.preview_mapping('$provider', '$list', '$project') ORDER BY 1");
-	is(join(', ', @preview), 'LOCAL CREATE Only there, LOCAL LINK In both, REMOTE CREATE Only here',
+	is(join(', ', @preview), 'LOCAL CREATE Only there, LOCAL LINK In both, LOCAL UPDATE In both, REMOTE CREATE Only here',
 		'preview_mapping tells what a first sync would do') or diag(join "\n", @preview);
 	my ($mapping) = map_list($node, $provider, $list, "'$project'");
 	my $l = { path => $list, mapping => $mapping, project => $project };
