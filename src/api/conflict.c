@@ -329,7 +329,7 @@ Datum
 tasksync_resolve_conflict(PG_FUNCTION_ARGS)
 {
 	static TsStatement select_task = {
-		"SELECT t.* FROM tasksync.task t WHERE t.id = $1 AND t.user_id = $2",
+		"SELECT t FROM tasksync.task t WHERE t.id = $1 AND t.user_id = $2",
 		{UUIDOID, TEXTOID}
 	};
 	Resolving	r = {
@@ -354,7 +354,7 @@ tasksync_resolve_conflict(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 		resolve(&r, &conflicts[i]);
 	show_status(&r);
-	row = ts_row_by_id(&select_task, "task", r.task_id, call.user_id, call.cxt);
+	row = ts_row_by_id(&select_task, "task", ts_uuid(r.task_id), r.task_id, &call);
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);
 }
