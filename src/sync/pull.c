@@ -387,6 +387,8 @@ merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
 		}
 	if (n > 0)
 		ts_merge(c, r, obs, n, r->fetch_seq, true);
+	if (r->nheld_back > 0)
+		ts_merge_matched(c, r);
 }
 
 void

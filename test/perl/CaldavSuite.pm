@@ -211,7 +211,9 @@ sub pushing
 	insert($l, 'Never mind');
 	sql($node, "DELETE FROM tasksync.task WHERE project_id = '$l->{project}' AND title = 'Never mind'");
 	go($l);
-	ok(requests() <= 1, 'created and deleted before a sync: nothing is sent') or diag(requests());
+	# where there is only a ctag, our own last write makes for one listing
+	ok(requests() <= ($dav->kind eq 'sabre' ? 2 : 1), 'created and deleted before a sync: nothing is sent')
+	  or diag(requests());
 	return;
 }
 
@@ -551,7 +553,8 @@ sub lists_themselves
 	is(lc sql($node, "SELECT color FROM tasksync.project WHERE id = '$project'"), '#12ab34', 'a new project has the list\'s colour')
 	  if $has_colour;
 	$dav->set_list_name($list, 'Renamed there');
-	$dav->put_todo($list, 'x', 'SUMMARY:Some change');
+	# looked at with the daily audit
+	sql($node, "UPDATE tasksync.mapping_state SET full_at = full_at - interval '2 days' WHERE mapping_id = '$mapping'");
 	sync($node, $provider);
 	is(sql($node, "SELECT name FROM tasksync.project WHERE id = '$project'"), 'Renamed there', 'a list renamed there')
 	  if $dav->kind ne 'xandikos';
@@ -717,7 +720,7 @@ sub first_sync_of_both
 	$dav->put_todo($list, 'b', 'SUMMARY:Only there');
 	sql($node, "INSERT INTO tasksync.task (project_id, title) VALUES ('$project', 'In both'), ('$project', 'Only here')");
 	my @preview = rows($node, "SELECT concat_ws(' ', side, action, title) FROM tasksync.preview_mapping('$provider', '$list', '$project') ORDER BY 1");
-	is(join(', ', @preview), 'LOCAL CREATE Only there, LOCAL LINK In both, REMOTE CREATE Only here',
+	is(join(', ', @preview), 'LOCAL CREATE Only there, LOCAL LINK In both, LOCAL UPDATE In both, REMOTE CREATE Only here',
 		'preview_mapping tells what a first sync would do') or diag(join "\n", @preview);
 	my ($mapping) = map_list($node, $provider, $list, "'$project'");
 	my $l = { path => $list, mapping => $mapping, project => $project };
