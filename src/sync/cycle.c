@@ -285,10 +285,15 @@ end_conversation(TsCycle *c)
  * Stages
  */
 
+/*
+ * The phases are not passed through in their order alone: settling what is in
+ * doubt reads back as a push does, but comes before the pull.
+ */
 static bool
 at_stage_end(const TsCycle *c, const TsRun *r)
 {
-	return r->phase >= c->stage_end;
+	return r->phase == c->stage_end ||
+		(r->phase >= TS_PHASE_FINISH && r->phase >= c->stage_end);
 }
 
 /* Some list met a deletion: could it be a move to a list that we did not read? */
