@@ -285,15 +285,18 @@ end_conversation(TsCycle *c)
  * Stages
  */
 
-/*
- * The phases are not passed through in their order alone: settling what is in
- * doubt reads back as a push does, but comes before the pull.
- */
+/* Recovery borrows phases of the push stage, before anything is pulled. */
+static bool
+is_recovering(const TsRun *r)
+{
+	return r->after_settle == TS_PHASE_PULL &&
+		(r->phase == TS_PHASE_READ_BACK || r->phase == TS_PHASE_SETTLE);
+}
+
 static bool
 at_stage_end(const TsCycle *c, const TsRun *r)
 {
-	return r->phase == c->stage_end ||
-		(r->phase >= TS_PHASE_FINISH && r->phase >= c->stage_end);
+	return r->phase >= c->stage_end && !is_recovering(r);
 }
 
 /* Some list met a deletion: could it be a move to a list that we did not read? */
