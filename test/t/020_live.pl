@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use IO::Socket::INET;
+use PostgreSQL::Test::Utils ();
 use TasksyncTest;
 use Test::More;
 
@@ -138,6 +139,30 @@ fails_with("SELECT tasksync.task_lists('$provider');", 'TS503', 'and raised');
 $dav->start;
 is(sql($node, "SELECT tasksync.validate_connection('$provider')"), 't', 'back again');
 is(sql($node, "SELECT sync_status, error_code, error_message FROM tasksync.task_provider"), 'OK||', 'no error is left');
+
+# credentials from a file
+my $file = PostgreSQL::Test::Utils::tempdir() . '/credentials.json';
+PostgreSQL::Test::Utils::append_to_file($file, qq({"username": "tasks", "password": "stale"}\n));
+sql($node, "SELECT tasksync.set_credentials_file('$account', '$file')");
+fails_with("SELECT tasksync.task_lists('$provider');", 'TS401', 'credentials from a file are used');
+unlink $file;
+PostgreSQL::Test::Utils::append_to_file($file, ' { "username": "tasks", "password": "secret" }');
+sql($node, "SELECT tasksync.set_credentials_file('$account', '$file')");
+is(sql($node, "SELECT tasksync.validate_connection('$provider')"), 't', 'and replaced');
+PostgreSQL::Test::Utils::append_to_file($file, '{"password": "hunter2"} \\u0000');
+fails_with("SELECT tasksync.set_credentials_file('$account', '$file');", '22023', 'a file that is no JSON object');
+PostgreSQL::Test::Utils::append_to_file($file, ' ' x 65536);
+fails_with("SELECT tasksync.set_credentials_file('$account', '$file');", '22023', 'a file that is too large');
+unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/hunter2|stale/, 'no secret of the file in the log');
+
+# a copy of the database touches nothing until it is adopted
+$node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE tasks');
+is(sqlstate($node, "SELECT tasksync.task_lists('$provider');", dbname => 'copy'), '55000', 'a copy is silent');
+is($node->safe_psql('copy', "SELECT tasksync.validate_connection('$provider')"), 'f', 'and says why');
+like($node->safe_psql('copy', 'SELECT error_code, error_message FROM tasksync.task_provider'), qr/^55000\|.*copy/, 'in words');
+$node->safe_psql('copy', 'SELECT tasksync.adopt_clone()');
+is($node->safe_psql('copy', "SELECT count(*) FROM tasksync.task_lists('$provider')"), '3', 'until it is adopted');
+is(sql($node, "SELECT tasksync.validate_connection('$provider')"), 't', 'the original goes on');
 
 # a server that never answers: cancelled at once, given up in time
 my $silent = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1');
