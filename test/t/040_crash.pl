@@ -116,6 +116,15 @@ sub there
 		} values %{ $dav->todos($list) } ]);
 }
 
+# The objects there that are not as they must be.
+sub differences
+{
+	my %there = map { ($_ => 1) } split /\n/, there();
+	my $missing = grep { !delete $there{"$_=$expected{$_}"} } keys %expected;
+
+	return $missing + keys %there;
+}
+
 make_there("first $_") foreach 1 .. int($changes * 4 / 3);
 my $provider = add_caldav($node, $dav->url);
 my ($mapping) = map_list($node, $provider, $list);
@@ -125,13 +134,13 @@ foreach my $round (1 .. 2)
 	my $how = $round == 1 ? 'worker' : 'server';
 
 	change_both_sides($round);
+	note("round $round: " . differences() . ' differences to begin with');
 	foreach (1 .. $crashes)
 	{
-		sleep rand 1.5;
+		sleep rand($how eq 'server' ? 3 : 1.5);
 		crash($how);
 	}
-	my $unfinished = sql($node, 'SELECT count(*) FROM tasksync.task_change WHERE synced_at IS NULL');
-	note("round $round: $unfinished changes still to go after $crashes crashes of the $how");
+	note("round $round: " . differences() . " differences left after $crashes crashes of the $how");
 	for (1 .. 5)
 	{
 		last if sqlstate($node, "CALL tasksync.sync_now('$provider')") eq '00000';
