@@ -285,10 +285,15 @@ end_conversation(TsCycle *c)
  * Stages
  */
 
+/*
+ * A run that is over before its time is finished in the last stage.  (The order
+ * of the phases says nothing here: recovery borrows some of the push stage.)
+ */
 static bool
 at_stage_end(const TsCycle *c, const TsRun *r)
 {
-	return r->phase >= c->stage_end;
+	return r->phase == c->stage_end || r->phase == TS_PHASE_END ||
+		(r->phase == TS_PHASE_FINISH && c->stage_end != TS_PHASE_END);
 }
 
 /* Some list met a deletion: could it be a move to a list that we did not read? */
