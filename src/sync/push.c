@@ -319,9 +319,7 @@ sent(TsCycle *c, TsRun *r, TsConversation *conv)
 		const TsPush *p = &c->op.push[i];
 		char	   *moved_to = d->move_step == 2 ? d->push.new_external_id : NULL;
 
-		d->push.outcome = p->outcome;
-		if (ts_failed(&conv->error) && p->outcome == TS_OUTCOME_PENDING)
-			d->push.outcome = TS_OUTCOME_NOT_SENT;
+		d->push.outcome = p->outcome == TS_OUTCOME_PENDING ? TS_OUTCOME_NOT_SENT : p->outcome;
 		d->push.new_external_id = moved_to ? moved_to
 			: p->new_external_id ? pstrdup(p->new_external_id) : NULL;
 		d->push.new_etag = p->new_etag && !moved_to ? pstrdup(p->new_etag) : NULL;
@@ -331,11 +329,7 @@ sent(TsCycle *c, TsRun *r, TsConversation *conv)
 	}
 	MemoryContextSwitchTo(old);
 	if (!ts_failed(&conv->error))
-	{
-		if (r->deliveries[r->sent].push.outcome != TS_OUTCOME_PENDING)
-			r->sent += c->op.npush;
-		return;
-	}
+		return;					/* on to those that are still to be sent */
 	for (int i = r->sent; i < r->ndeliveries; i++)
 		if (r->deliveries[i].push.outcome == TS_OUTCOME_PENDING)
 			r->deliveries[i].push.outcome = TS_OUTCOME_NOT_SENT;
