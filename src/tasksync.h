@@ -74,6 +74,22 @@ extern void ts_restore_identity(const TsIdentity *saved);
  */
 extern char *ts_current_user_id(void);
 
+/*
+ * What the pure rooms are told from outside (environment.c).
+ *
+ * ts_server_environment: fills in the engine's environment over "db"; a
+ *		progress function and its argument are left to the caller.
+ * ts_floating_time_zone: the zone that floating times are taken to be in.
+ * ts_unix_microseconds: a timestamptz counted from 1970, as the pure rooms do.
+ * ts_random_uuid: into 37 bytes; arg is not used.
+ */
+struct TsEnv;
+struct TsDb;
+extern void ts_server_environment(struct TsEnv *env, struct TsDb *db);
+extern const char *ts_floating_time_zone(void);
+extern int64 ts_unix_microseconds(int64 timestamptz);
+extern void ts_random_uuid(void *arg, char *buf);
+
 /* ts_ereport: raise an error held by value (ERROR; does not return) */
 extern void ts_ereport(const TsError *err) pg_attribute_noreturn();
 

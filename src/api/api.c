@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
@@ -92,16 +93,18 @@ ts_required(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 Datum
-ts_row_by_id(TsStatement *stmt, const char *what, const char *id, const char *user_id,
-			 MemoryContext cxt)
+ts_row_by_id(TsStatement *stmt, const char *what, TsArg id, const char *id_text,
+			 const TsCall *call)
 {
 	MemoryContext old;
+	bool		isnull;
 	Datum		row;
 
-	if (ts_run(stmt, ts_uuid(id), ts_text(user_id)) == 0)
-		ts_no_such(what, id);
-	old = MemoryContextSwitchTo(cxt);
-	row = heap_copy_tuple_as_datum(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	if (id.isnull || ts_run(stmt, id, ts_text(call->user_id)) == 0)
+		ts_no_such(what, id_text);
+	old = MemoryContextSwitchTo(call->cxt);
+	row = datumCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull),
+					false, -1);
 	MemoryContextSwitchTo(old);
 	return row;
 }

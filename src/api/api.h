@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "provider/provider.h"
 #include "store/sql.h"
 #include "tasksync.h"
 
@@ -41,12 +42,26 @@ extern void ts_no_such(const char *what, const char *id) pg_attribute_noreturn()
 extern void ts_bad_value(const char *what, const char *value, const char *hint) pg_attribute_noreturn();
 extern void ts_required(FunctionCallInfo fcinfo, int n, const char *name);
 
-/* One row of a table by id as a composite Datum; P0002 where there is none. */
-extern Datum ts_row_by_id(TsStatement *stmt, const char *what, const char *id, const char *user_id,
-						  MemoryContext cxt);
+/*
+ * One row as a composite Datum, by a statement that selects a whole row ("SELECT
+ * t FROM …") by id and user; P0002 where there is none.
+ */
+extern Datum ts_row_by_id(TsStatement *stmt, const char *what, TsArg id, const char *id_text,
+						  const TsCall *call);
 
 /* A member of a JSON object as text, or NULL. */
 extern char *ts_json_member(const char *json, const char *name);
+
+/* types.c: the provider of a type (22023: unknown); the columns of a mask as text[]. */
+extern const TsProvider *ts_known_type(const char *type);
+extern Datum ts_field_names(TsFieldMask mask);
+
+/*
+ * mapping.c: a mapping as create_mapping() makes it by default (project_id
+ * NULL: with a new project), but without its first sync; its id.
+ */
+extern char *ts_make_mapping(const char *user_id, const char *provider_id, const char *list_id,
+							 const char *project_id);
 
 /* jobs: queue one unless it is queued already; its id.  (job.c) */
 extern int64 ts_queue_job(const char *user_id, const char *provider_id, const char *mapping_id);

@@ -211,7 +211,7 @@ Datum
 tasksync_job_status(PG_FUNCTION_ARGS)
 {
 	static TsStatement stmt = {
-		"SELECT j.* FROM tasksync.sync_job j WHERE j.id = $1 AND j.user_id = $2",
+		"SELECT j FROM tasksync.sync_job j WHERE j.id = $1 AND j.user_id = $2",
 		{INT8OID, TEXTOID}
 	};
 	int64		id = PG_GETARG_INT64(0);
@@ -219,9 +219,7 @@ tasksync_job_status(PG_FUNCTION_ARGS)
 	Datum		row;
 
 	ts_api_begin(&call);
-	if (ts_run(&stmt, ts_long(id), ts_text(call.user_id)) == 0)
-		ts_no_such("job", psprintf(INT64_FORMAT, id));
-	row = heap_copy_tuple_as_datum(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	row = ts_row_by_id(&stmt, "job", ts_long(id), psprintf(INT64_FORMAT, id), &call);
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);
 }

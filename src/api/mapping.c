@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(tasksync_confirm_deletions);
 PG_FUNCTION_INFO_V1(tasksync_retry_failed);
 
 static TsStatement select_mapping = {
-	"SELECT m.* FROM tasksync.task_list_mapping m WHERE m.id = $1 AND m.user_id = $2",
+	"SELECT m FROM tasksync.task_list_mapping m WHERE m.id = $1 AND m.user_id = $2",
 	{UUIDOID, TEXTOID}
 };
 
@@ -81,26 +81,6 @@ typedef struct NewMapping
 	const char *policy;
 } NewMapping;
 
-static char *
-insert_mapping(const char *user_id, const NewMapping *m)
-{
-	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_list_mapping (user_id, provider_id, project_id, external_list_id,"
-		" name, sync_direction, sync_project_name, is_auto_scheduled, mirror, conflict_policy)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id::text",
-		{TEXTOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, TEXTOID}
-	};
-	char	   *id;
-
-	ts_run(&stmt, ts_text(user_id), ts_uuid(m->provider_id), ts_uuid(m->project_id),
-		   ts_text(m->list_id), ts_text(m->name), ts_text(m->direction),
-		   ts_bool(m->sync_project_name), ts_bool(m->is_auto_scheduled), ts_bool(m->mirror),
-		   ts_text(m->policy));
-	id = ts_col_text(0, 1, NULL);
-	(void) ts_queue_job(user_id, m->provider_id, id);
-	return id;
-}
-
 /* A project named after its list; the first sync gives it the list's real name and colour. */
 static char *
 make_project(const char *user_id, const char *list_id)
@@ -119,6 +99,54 @@ make_project(const char *user_id, const char *list_id)
 		start--;
 	ts_run(&stmt, ts_text(user_id), ts_text_len(start, end - start));
 	return ts_col_text(0, 1, NULL);
+}
+
+/* The mapping, and with it a project where it is to have a new one. */
+static char *
+insert_mapping(const char *user_id, NewMapping *m)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_list_mapping (user_id, provider_id, project_id, external_list_id,"
+		" name, sync_direction, sync_project_name, is_auto_scheduled, mirror, conflict_policy)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id::text",
+		{TEXTOID, UUIDOID, UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, TEXTOID}
+	};
+	static TsStatement from_list = {
+		"UPDATE tasksync.mapping_state s SET list_base = '{\"from_list\": true}'"
+		" WHERE s.mapping_id = $1 AND s.user_id = $2",
+		{UUIDOID, TEXTOID}
+	};
+	bool		new_project = m->project_id == NULL;
+	char	   *id;
+
+	if (new_project)
+		m->project_id = make_project(user_id, m->list_id);
+	ts_run(&stmt, ts_text(user_id), ts_uuid(m->provider_id), ts_uuid(m->project_id),
+		   ts_text(m->list_id), ts_text(m->name), ts_text(m->direction),
+		   ts_bool(m->sync_project_name), ts_bool(m->is_auto_scheduled), ts_bool(m->mirror),
+		   ts_text(m->policy));
+	id = ts_col_text(0, 1, NULL);
+	if (new_project)
+		ts_run(&from_list, ts_uuid(id), ts_text(user_id));
+	return id;
+}
+
+char *
+ts_make_mapping(const char *user_id, const char *provider_id, const char *list_id,
+				const char *project_id)
+{
+	NewMapping	m = {
+		.provider_id = provider_id,
+		.list_id = list_id,
+		.project_id = project_id,
+		.direction = "BIDIRECTIONAL",
+		.sync_project_name = true,
+		.is_auto_scheduled = true
+	};
+
+	if (project_id)
+		(void) project_name(project_id, user_id);
+	return insert_mapping(user_id, &m);
 }
 
 /*
@@ -148,11 +176,10 @@ tasksync_create_mapping(PG_FUNCTION_ARGS)
 		ts_bad_value("external_list_id", m.list_id, "task_lists() names the lists of a provider.");
 	ts_api_begin(&call);
 	check_provider(m.provider_id, call.user_id);
-	if (m.project_id == NULL)
-		m.project_id = make_project(call.user_id, m.list_id);
-	else
+	if (m.project_id)
 		(void) project_name(m.project_id, call.user_id);
 	id = insert_mapping(call.user_id, &m);
+	(void) ts_queue_job(call.user_id, m.provider_id, id);
 	ts_api_end(&call);
 	PG_RETURN_DATUM(ts_uuid_datum(id));
 }
@@ -178,6 +205,7 @@ tasksync_create_external_list(PG_FUNCTION_ARGS)
 	check_provider(m.provider_id, call.user_id);
 	m.name = project_name(m.project_id, call.user_id);
 	id = insert_mapping(call.user_id, &m);
+	(void) ts_queue_job(call.user_id, m.provider_id, id);
 	ts_api_end(&call);
 	PG_RETURN_DATUM(ts_uuid_datum(id));
 }
@@ -216,7 +244,7 @@ tasksync_update_mapping(PG_FUNCTION_ARGS)
 			   PG_ARGISNULL(4) ? null : ts_bool(PG_GETARG_BOOL(4)),
 			   PG_ARGISNULL(5) ? null : ts_bool(PG_GETARG_BOOL(5)), ts_text(policy)) == 0)
 		ts_no_such("mapping", id);
-	row = ts_row_by_id(&select_mapping, "mapping", id, call.user_id, call.cxt);
+	row = ts_row_by_id(&select_mapping, "mapping", ts_uuid(id), id, &call);
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);

@@ -23,19 +23,9 @@ PG_FUNCTION_INFO_V1(tasksync_add_account);
 PG_FUNCTION_INFO_V1(tasksync_set_credentials);
 
 static TsStatement select_provider = {
-	"SELECT p.* FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
+	"SELECT p FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
 	{UUIDOID, TEXTOID}
 };
-
-static const TsProvider *
-known_type(const char *type)
-{
-	const TsProvider *p = type ? ts_provider_lookup(type) : NULL;
-
-	if (p == NULL)
-		ts_bad_value("provider type", type, "SELECT type FROM tasksync.provider_types lists the types.");
-	return p;
-}
 
 static void
 check_settings(const TsProvider *p, const char *settings)
@@ -156,7 +146,7 @@ tasksync_add_account(PG_FUNCTION_ARGS)
 	TsCall		call;
 	char	   *id;
 
-	known_type(type);
+	ts_known_type(type);
 	ts_required(fcinfo, 1, "label");
 	ts_required(fcinfo, 2, "credentials");
 	check_credentials(credentials);
@@ -216,8 +206,9 @@ Datum
 tasksync_add_provider(PG_FUNCTION_ARGS)
 {
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_provider (user_id, type, name, account_id, settings, sync_interval)"
-		" VALUES ($1, $2, $3, $4, $5::jsonb, $6) RETURNING id::text",
+		"INSERT INTO tasksync.task_provider (user_id, type, name, account_id, settings, sync_interval,"
+		" next_sync_at)"
+		" VALUES ($1, $2, $3, $4, $5::jsonb, $6, pg_catalog.now() + $6 * interval '1 min') RETURNING id::text",
 		{TEXTOID, TEXTOID, TEXTOID, UUIDOID, TEXTOID, INT4OID}
 	};
 	char	   *type = ts_arg_text(fcinfo, 0);
@@ -226,7 +217,7 @@ tasksync_add_provider(PG_FUNCTION_ARGS)
 	char	   *settings = PG_ARGISNULL(3) ? pstrdup("{}") : ts_arg_jsonb(fcinfo, 3);
 	char	   *account_id = ts_arg_uuid(fcinfo, 4);
 	int			interval = PG_ARGISNULL(5) ? 15 : PG_GETARG_INT32(5);
-	const TsProvider *p = known_type(type);
+	const TsProvider *p = ts_known_type(type);
 	TsCall		call;
 	char	   *id;
 
@@ -301,14 +292,14 @@ tasksync_update_provider(PG_FUNCTION_ARGS)
 	if (id == NULL || ts_run(&type_of, ts_uuid(id), ts_text(call.user_id)) == 0)
 		ts_no_such("provider", id);
 	if (settings)
-		check_settings(known_type(ts_col_text(0, 1, NULL)),
+		check_settings(ts_known_type(ts_col_text(0, 1, NULL)),
 					   merged_settings(ts_col_text(0, 2, NULL), settings));
 	ts_run(&stmt, ts_uuid(id), ts_text(call.user_id), ts_text(ts_arg_text(fcinfo, 1)),
 		   PG_ARGISNULL(2) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(2)),
 		   PG_ARGISNULL(3) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(3)),
 		   PG_ARGISNULL(4) ? ts_text(NULL) : ts_int(PG_GETARG_INT32(4)),
 		   ts_text(policy), ts_text(settings));
-	row = ts_row_by_id(&select_provider, "provider", id, call.user_id, call.cxt);
+	row = ts_row_by_id(&select_provider, "provider", ts_uuid(id), id, &call);
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_DATUM(row);

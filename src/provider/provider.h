@@ -100,7 +100,7 @@ typedef struct TsPush
 
 typedef enum TsOpKind
 {
-	TS_OP_LISTS,				/* all lists (also the connection check) */
+	TS_OP_LISTS,				/* all lists (also the connection check), or just list_id */
 	TS_OP_PULL,					/* what changed in one list since a cursor */
 	TS_OP_FETCH,				/* these objects, whole */
 	TS_OP_PUSH,					/* up to provider->push_batch objects */
@@ -112,7 +112,7 @@ typedef enum TsOpKind
 typedef struct TsOp
 {
 	TsOpKind	kind;
-	const char *list_id;		/* all but LISTS and LIST_CREATE */
+	const char *list_id;		/* all but LIST_CREATE; LISTS: NULL for all */
 	const char *caps;			/* what earlier conversations learned, JSON or NULL */
 	/* PULL */
 	const char *cursor;			/* NULL: from the beginning */

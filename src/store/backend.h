@@ -27,6 +27,7 @@ typedef struct TsDb
 	char	   *provider_type;
 	int64		job_id;			/* 0: none */
 	bool		in_transaction;
+	bool		read_only;		/* lock nothing: nothing will be written */
 	TsFieldMask uncarried;		/* columns that the provider has no word for */
 	char	   *snapshot;		/* of the candidates of the present push */
 } TsDb;

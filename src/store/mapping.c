@@ -73,7 +73,11 @@ read_mapping(int i, TsMapping *m)
 	m->project_color = ts_col(i, 20);
 	m->base_name = ts_col(i, 21);
 	m->base_color = ts_col(i, 22);
-	m->gone_since = ts_col(i, 23);
+	m->base_project_name = ts_col(i, 23);
+	m->base_project_color = ts_col(i, 24);
+	m->project_from_list = ts_col_bool(i, 25);
+	m->list_agreed = m->base_name != NULL;
+	m->gone_since = ts_col(i, 26);
 }
 
 TsMapping *
@@ -91,6 +95,8 @@ ts_load_mappings(const char *provider_id, const char *user_id, const char *mappi
 		" (SELECT pg_catalog.count(*) FROM tasksync.task_link l WHERE l.mapping_id = m.id"
 		"   AND l.user_id = m.user_id AND l.external_task_id IS NOT NULL),"
 		" j.name, pg_catalog.lower(j.color), s.list_base ->> 'name', s.list_base ->> 'color',"
+		" s.list_base ->> 'project_name', s.list_base ->> 'project_color',"
+		" (s.list_base ->> 'from_list')::boolean,"
 		" s.gone_since"
 		" FROM tasksync.task_list_mapping m"
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
@@ -145,14 +151,23 @@ ts_store_list_made(void *db, const TsMapping *m, const TsList *list)
 	ts_store_list_agreed(db, m, list->name, list->color, false);
 }
 
+/*
+ * What the list is called and coloured now, and the project beside it, become
+ * the base of the next comparison.  With set_project the project first follows
+ * in what the list has changed.
+ */
 void
 ts_store_list_agreed(void *db, const TsMapping *m, const char *name, const char *color,
 					 bool set_project)
 {
-	static TsStatement state = {
-		"UPDATE tasksync.mapping_state s"
-		" SET list_base = pg_catalog.jsonb_build_object('name', $3, 'color', $4)"
-		" WHERE s.mapping_id = $1 AND s.user_id = $2",
+	static TsStatement project = {
+		"UPDATE tasksync.project j SET"
+		" name = CASE WHEN s.list_base ->> 'name' IS DISTINCT FROM $3 THEN $3 ELSE j.name END,"
+		" color = CASE WHEN s.list_base ->> 'color' IS DISTINCT FROM $4"
+		"  THEN COALESCE($4, j.color) ELSE j.color END"
+		" FROM tasksync.task_list_mapping m"
+		" JOIN tasksync.mapping_state s ON s.mapping_id = m.id AND s.user_id = m.user_id"
+		" WHERE m.id = $1 AND m.user_id = $2 AND j.id = m.project_id AND j.user_id = m.user_id",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	static TsStatement mapping = {
@@ -160,18 +175,21 @@ ts_store_list_agreed(void *db, const TsMapping *m, const char *name, const char 
 		" WHERE m.id = $1 AND m.user_id = $2",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	static TsStatement project = {
-		"UPDATE tasksync.project j SET name = $3, color = COALESCE($4, j.color)"
-		" WHERE j.id = $1 AND j.user_id = $2",
+	static TsStatement state = {
+		"UPDATE tasksync.mapping_state s"
+		" SET list_base = pg_catalog.jsonb_build_object('name', $3, 'color', $4,"
+		"  'project_name', j.name, 'project_color', pg_catalog.lower(j.color))"
+		" FROM tasksync.task_list_mapping m"
+		" JOIN tasksync.project j ON j.id = m.project_id AND j.user_id = m.user_id"
+		" WHERE m.id = $1 AND m.user_id = $2 AND s.mapping_id = m.id AND s.user_id = m.user_id",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 
 	ts_apply_mapping = m->id;
-	ts_run(&state, ts_uuid(m->id), ts_text(m->user_id), ts_text(name), ts_text(color));
-	ts_run(&mapping, ts_uuid(m->id), ts_text(m->user_id), ts_text(name), ts_text(color));
 	if (set_project)
-		ts_run(&project, ts_uuid(m->project_id), ts_text(m->user_id), ts_text(name),
-			   ts_text(color));
+		ts_run(&project, ts_uuid(m->id), ts_text(m->user_id), ts_text(name), ts_text(color));
+	ts_run(&mapping, ts_uuid(m->id), ts_text(m->user_id), ts_text(name), ts_text(color));
+	ts_run(&state, ts_uuid(m->id), ts_text(m->user_id), ts_text(name), ts_text(color));
 	ts_apply_mapping = NULL;
 }
 

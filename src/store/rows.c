@@ -198,7 +198,7 @@ ts_store_external_ids(void *db, const TsMapping *m, int *n)
 
 /* Lock tasks, then links, in the order of their ids: one order for everybody. */
 static void
-lock_rows(const TsMapping *m, TsArg task_ids)
+lock_rows(const TsDb *db, const TsMapping *m, TsArg task_ids)
 {
 	static TsStatement tasks = {
 		"SELECT 1 FROM tasksync.task t WHERE " TS_OF_USER("t", "$1") " AND t.id = ANY ($2::uuid[])"
@@ -211,6 +211,8 @@ lock_rows(const TsMapping *m, TsArg task_ids)
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
 
+	if (db->read_only)
+		return;
 	ts_run(&tasks, ts_text(m->user_id), task_ids);
 	ts_run(&links, ts_uuid(m->id), ts_text(m->user_id), task_ids);
 }
@@ -260,7 +262,7 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 
 		for (int i = 0; i < found; i++)
 			task_ids[i] = ts_col_text(i, 1, NULL);
-		lock_rows(m, ts_texts((const char *const *) task_ids, found));
+		lock_rows(db, m, ts_texts((const char *const *) task_ids, found));
 	}
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ids, uid_array);
 	rows = read_rows(m, n);
@@ -288,7 +290,7 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
 	TsArg		ids = ts_texts(task_ids, n);
 	TsLinkRow  *rows;
 
-	lock_rows(m, ids);
+	lock_rows(db, m, ids);
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ids);
 	rows = read_rows(m, n);
 	for (int i = 0; i < n; i++)

@@ -47,8 +47,12 @@ typedef struct TsMapping
 	int64		nlinks;			/* live links */
 	char	   *project_name;
 	char	   *project_color;
-	char	   *base_name;		/* the list's name and colour as last agreed */
+	bool		list_agreed;	/* name and colour were compared before: */
+	char	   *base_name;		/* … the list's as they then were */
 	char	   *base_color;
+	char	   *base_project_name;	/* … and the project's */
+	char	   *base_project_color;
+	bool		project_from_list;	/* not agreed yet: the project takes them from the list */
 	char	   *gone_since;		/* the list was first found missing then */
 } TsMapping;
 

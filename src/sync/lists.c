@@ -3,10 +3,14 @@
  * lists.c
  *	  The lists themselves: made at the service, named and coloured alike.
  *
- * The name and colour last agreed on are the base.  Ours changed: tell the
- * service, at the next sync.  Theirs changed: seen when a complete listing is
- * due anyway, so that a sync with nothing to do stays one request.  Both: ours
- * stands.
+ * As with tasks there are two bases: what the list was called, and the project,
+ * when they were last compared.  Ours changed: tell the service, at the next
+ * sync.  Theirs changed: seen when a complete listing is due anyway, so that a
+ * sync with nothing to do stays one request.  Both: ours stands.
+ *
+ * The first sync only takes note of the names: a project and a list that were
+ * there before keep theirs until somebody changes one.  A project that was
+ * made for the list takes the list's.
  *
  *-------------------------------------------------------------------------
  */
@@ -78,7 +82,7 @@ agreed_body(void *arg)
 static void
 renamed(TsCycle *c, TsRun *r, TsConversation *conv)
 {
-	ListWork	w = {c, r, NULL, r->m->project_name, r->m->project_color, false};
+	ListWork	w = {c, r, NULL, conv->op->name, conv->op->color, false};
 
 	if (ts_failed(&conv->error) && strcmp(conv->error.sqlstate, "TS502") != 0)
 	{
@@ -86,25 +90,61 @@ renamed(TsCycle *c, TsRun *r, TsConversation *conv)
 		return;
 	}
 	if (ts_failed(&conv->error))
+	{
+		w.name = r->m->base_name;
+		w.color = r->m->base_color;
 		c->result.errors++;
+	}
+	if (ts_transact(c, r, agreed_body, &w))
+		r->phase = TS_PHASE_CANDIDATES;
+}
+
+/* The run's list among all of the service; people may have left out the last slash. */
+static const TsList *
+own_list(const TsRun *r, const TsConversation *conv)
+{
+	const char *id = r->m->external_list_id;
+	size_t		len = strlen(id);
+
+	while (len > 0 && id[len - 1] == '/')
+		len--;
+	for (int i = 0; i < conv->nlists; i++)
+	{
+		const char *other = conv->lists[i].id;
+
+		if (strncmp(other, id, len) == 0 && strspn(other + len, "/") == strlen(other + len))
+			return &conv->lists[i];
+	}
+	return NULL;
+}
+
+static void
+looked_first(TsCycle *c, TsRun *r, TsConversation *conv)
+{
+	const TsList *l = own_list(r, conv);
+	ListWork	w = {c, r, l, r->m->project_name, NULL, false};
+
+	if (l && l->name)
+	{
+		w.name = l->name;
+		w.color = l->color;
+		w.set_project = r->m->project_from_list;
+	}
 	if (ts_transact(c, r, agreed_body, &w))
 		r->phase = TS_PHASE_CANDIDATES;
 }
 
 static void
-looked(TsCycle *c, TsRun *r, TsConversation *conv)
+looked_again(TsCycle *c, TsRun *r, TsConversation *conv)
 {
+	const TsList *l = own_list(r, conv);
+
 	r->phase = TS_PHASE_CANDIDATES;
-	for (int i = 0; i < conv->nlists; i++)
+	if (l && l->name && (!same(l->name, r->m->base_name) || !same(l->color, r->m->base_color)))
 	{
-		const TsList *l = &conv->lists[i];
 		ListWork	w = {c, r, l, l->name, l->color, true};
 
-		if (!same(l->id, r->m->external_list_id))
-			continue;
-		if (!same(l->name, r->m->base_name) || !same(l->color, r->m->base_color))
-			ts_transact(c, r, agreed_body, &w);
-		return;
+		ts_transact(c, r, agreed_body, &w);
 	}
 }
 
@@ -112,23 +152,32 @@ void
 ts_phase_list_meta(TsCycle *c, TsRun *r)
 {
 	TsMapping  *m = r->m;
-	TsOp	   *op;
+	bool		renamed_here = !same(m->project_name, m->base_project_name);
+	bool		recolored_here = m->project_color &&
+		!same(m->project_color, m->base_project_color);
 
 	r->phase = TS_PHASE_CANDIDATES;
-	if (!m->sync_project_name || !(c->spec->provider->caps & TS_CAP_LISTS) || m->base_name == NULL)
+	if (c->env->would_send)
 		return;
-	if (m->direction != TS_FROM_PROVIDER &&
-		(!same(m->project_name, m->base_name) ||
-		 (m->project_color && !same(m->project_color, m->base_color))))
+	if (!m->list_agreed && (m->sync_project_name || m->project_from_list))
 	{
-		op = ts_new_op(c, r, TS_OP_LIST_UPDATE);
-		op->name = m->project_name;
-		op->color = m->project_color;
+		ts_new_op(c, r, TS_OP_LISTS);
+		ts_converse(c, r, NULL, looked_first);
+		return;
+	}
+	if (!m->sync_project_name || !(c->spec->provider->caps & TS_CAP_LISTS))
+		return;
+	if (m->direction != TS_FROM_PROVIDER && (renamed_here || recolored_here))
+	{
+		TsOp	   *op = ts_new_op(c, r, TS_OP_LIST_UPDATE);
+
+		op->name = renamed_here ? m->project_name : m->base_name;
+		op->color = recolored_here ? m->project_color : m->base_color;
 		ts_converse(c, r, NULL, renamed);
 	}
 	else if (m->audit_due && !m->first_pull && m->direction != TS_TO_PROVIDER)
 	{
 		ts_new_op(c, r, TS_OP_LISTS);
-		ts_converse(c, r, NULL, looked);
+		ts_converse(c, r, NULL, looked_again);
 	}
 }

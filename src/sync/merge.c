@@ -155,7 +155,7 @@ static bool
 may_match(const TsRun *r, const TsMergeItem *item)
 {
 	for (int i = 0; i < r->nunlinked; i++)
-		if (looks_like(&r->unlinked[i].local, &item->remote.task))
+		if (r->unlinked[i].task_id && looks_like(&r->unlinked[i].local, &item->remote.task))
 			return true;
 	return false;
 }
@@ -482,7 +482,8 @@ ts_merge_matched(TsCycle *c, TsRun *r)
 	TsMergeItem *pairs = palloc0(sizeof(TsMergeItem) * r->nheld_back);
 	TsMergeItem *single = palloc0(sizeof(TsMergeItem) * r->nheld_back);
 	int			npairs = 0,
-				nsingle = 0;
+				nsingle = 0,
+				nunlinked;
 	int		   *twins = palloc0(sizeof(int) * r->nheld_back);
 
 	for (int i = 0; i < r->nheld_back; i++)
@@ -518,10 +519,13 @@ ts_merge_matched(TsCycle *c, TsRun *r)
 		else
 			single[nsingle++] = *item;
 	}
+	/* What is still without a partner is not to be held back once more. */
+	nunlinked = r->nunlinked;
 	r->nunlinked = 0;
 	r->nheld_back = 0;
 	merge_split(c, r, pairs, npairs);
 	merge_split(c, r, single, nsingle);
+	r->nunlinked = nunlinked;
 }
 
 /*

@@ -103,7 +103,11 @@ known_body(void *arg)
 {
 	ListingWork *w = arg;
 
-	w->known = w->c->env->store->known(w->c->env->db, w->r->m, w->ids, w->n);
+	/* Before the first pull nothing is known, and nothing need be asked. */
+	if (w->r->m->first_pull && w->r->m->nlinks == 0)
+		w->known = palloc0(sizeof(TsKnown) * w->n);
+	else
+		w->known = w->c->env->store->known(w->c->env->db, w->r->m, w->ids, w->n);
 }
 
 static void
@@ -174,6 +178,13 @@ pull_start_body(void *arg)
 
 		w->r->unlinked = w->c->env->store->unlinked(w->c->env->db, w->r->m, &w->r->nunlinked);
 		MemoryContextSwitchTo(old);
+
+		/*
+		 * What the pull is about to make agrees with its links; where there is
+		 * nothing else, comparing can wait for the next sync.
+		 */
+		if (w->r->nunlinked == 0 && w->r->m->nlinks == 0)
+			w->r->m->compare_due = false;
 	}
 }
 
@@ -387,6 +398,8 @@ merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
 		}
 	if (n > 0)
 		ts_merge(c, r, obs, n, r->fetch_seq, true);
+	if (r->nheld_back > 0)
+		ts_merge_matched(c, r);
 }
 
 void

@@ -127,6 +127,16 @@ deliver_update(TsCycle *c, const TsLinkRow *row, TsDelivery *d)
 	return true;
 }
 
+/* In a rehearsal a write is told, not sent. */
+static bool
+rehearsed(TsCycle *c, TsRun *r, TsPushKind kind, const TsLinkRow *row)
+{
+	if (c->env->would_send == NULL)
+		return false;
+	c->env->would_send(c->env->arg, r->m, kind, row);
+	return true;
+}
+
 /* What this candidate calls for; false: nothing, or not now. */
 static bool
 deliver(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
@@ -268,8 +278,13 @@ ts_phase_candidates(TsCycle *c, TsRun *r)
 	r->deliveries = palloc(sizeof(TsDelivery) * TS_PUSH_BATCH);
 	r->ndeliveries = 0;
 	while (r->next_row < r->nrows && r->ndeliveries < TS_PUSH_BATCH)
-		if (deliver(c, r, &r->rows[r->next_row++], &r->deliveries[r->ndeliveries]))
+	{
+		const TsLinkRow *row = &r->rows[r->next_row++];
+		TsDelivery *d = &r->deliveries[r->ndeliveries];
+
+		if (deliver(c, r, row, d) && !rehearsed(c, r, d->intent.kind, row))
 			r->ndeliveries++;
+	}
 	MemoryContextSwitchTo(old);
 	if (r->ndeliveries > 0)
 	{
@@ -473,7 +488,8 @@ leave(PushWork *w, const TsLinkRow *row)
 		change->link_action = TS_LINK_DROP;
 		change->clear_intent = true;
 	}
-	else if (!row->has_local || row->elsewhere)
+	else if ((!row->has_local || row->elsewhere) &&
+			 !rehearsed(w->c, r, TS_PUSH_DELETE, row))
 		prepare(&r->deliveries[r->ndeliveries++], row, TS_PUSH_DELETE);
 }
 

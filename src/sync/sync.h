@@ -45,6 +45,13 @@ typedef struct TsEnv
 	void		(*uuid) (void *arg, char *buf); /* a random uuid, 37 bytes */
 	void		(*progress) (void *arg, const TsMapping *m, const char *doing,
 							 int64 done, int64 total);
+
+	/*
+	 * A rehearsal: nothing is sent.  Each write that would be is told here,
+	 * with the task, or what is left of it; NULL: a real sync.
+	 */
+	void		(*would_send) (void *arg, const TsMapping *m, TsPushKind kind,
+							   const TsLinkRow *row);
 	void	   *arg;
 	int			mass_delete_percent;
 	int			mass_delete_minimum;

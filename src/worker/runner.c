@@ -12,16 +12,13 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "pgtime.h"
 #include "secret/secret.h"
 #include "store/backend.h"
 #include "store/sql.h"
 #include "sync/sync.h"
 #include "tasksync.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/uuid.h"
 #include "worker/runner.h"
 
 struct TsRunner
@@ -54,24 +51,6 @@ struct TsRunner
 };
 
 static void pump(TsRunner *run);
-
-/*
- * What the engine may not know by itself
- */
-
-static int64
-now_us(void *arg)
-{
-	return GetCurrentTimestamp() +
-		((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY;
-}
-
-static void
-random_uuid(void *arg, char *buf)
-{
-	strlcpy(buf, DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0))),
-			37);
-}
 
 static void
 note_progress(void *arg, const TsMapping *m, const char *doing, int64 done, int64 total)
@@ -336,16 +315,9 @@ set_up_environment(TsRunner *run)
 	run->db.job_id = run->job.id;
 	run->db.uncarried = TS_ALL_FIELDS & ~run->spec.provider->carries;
 
-	run->env.store = &ts_sql_store;
-	run->env.db = &run->db;
-	run->env.now = now_us;
-	run->env.uuid = random_uuid;
+	ts_server_environment(&run->env, &run->db);
 	run->env.progress = note_progress;
 	run->env.arg = run;
-	run->env.mass_delete_percent = ts_mass_delete_threshold;
-	run->env.mass_delete_minimum = ts_mass_delete_minimum;
-	run->env.default_time_zone = ts_default_time_zone[0] ? ts_default_time_zone
-		: pg_get_timezone_name(log_timezone);
 
 	run->site.url = run->provider->url;
 	run->site.settings = run->provider->settings;

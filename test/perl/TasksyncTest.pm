@@ -233,6 +233,47 @@ END
 }
 
 #
+# A proxy in front of a service, that counts and misbehaves (fakes/proxy.py).
+#
+package TasksyncTest::Proxy;
+
+sub new
+{
+	my ($class, $upstream_port) = @_;
+	my $self = bless {
+		port => TasksyncTest::free_port(),
+		folder => PostgreSQL::Test::Utils::tempdir('proxy') }, $class;
+
+	TasksyncTest::start_service($self->{folder}, $self->{port}, "$fakes/proxy.py",
+		$self->{port}, $upstream_port, $self->{folder});
+	return $self;
+}
+
+sub url { return "http://127.0.0.1:$_[0]{port}/"; }
+
+# How it answers from now on
+sub mode
+{
+	my ($self, $mode) = @_;
+
+	PostgreSQL::Test::Utils::append_to_file("$self->{folder}/mode.new", $mode);
+	rename "$self->{folder}/mode.new", "$self->{folder}/mode";
+	return;
+}
+
+# The requests since the last call: "METHOD path status"
+sub requests
+{
+	my ($self) = @_;
+	my @lines = -f "$self->{folder}/requests"
+	  ? split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{folder}/requests") : ();
+	my $seen = $self->{seen} // 0;
+
+	$self->{seen} = @lines;
+	return @lines[ $seen .. $#lines ];
+}
+
+#
 # A CalDAV server, and a client of it that sees it as another program would.
 #
 package TasksyncTest::Dav;

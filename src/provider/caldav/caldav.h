@@ -189,8 +189,9 @@ extern void dav_append_xml(StringInfo out, const char *text);
 	" xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"" \
 	" xmlns:S=\"http://calendarserver.org/ns/\" xmlns:A=\"http://apple.com/ns/ical/\""
 #define DAV_XML_HEAD "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
-#define DAV_LIST_PROPS \
-	"<D:resourcetype/><D:displayname/><A:calendar-color/><C:calendar-description/>" \
+#define DAV_LIST_LOOKS \
+	"<D:resourcetype/><D:displayname/><A:calendar-color/><C:calendar-description/>"
+#define DAV_LIST_PROPS DAV_LIST_LOOKS \
 	"<C:supported-calendar-component-set/><D:current-user-privilege-set/>" \
 	"<S:getctag/><D:sync-token/>"
 

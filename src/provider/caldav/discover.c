@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * discover.c
- *	  TS_OP_LISTS: from the configured URL to the lists; and the way to the
- *	  home in which TS_OP_LIST_CREATE makes one.
+ *	  TS_OP_LISTS: from the configured URL to the lists, or the one list named;
+ *	  and the way to the home in which TS_OP_LIST_CREATE makes one.
  *
  * The URL may be a server's root, a principal, a home or a list.  It is asked
  * for the principal (RFC 5397) and the homes (RFC 4791 6.2.1); if it does not
@@ -22,6 +22,7 @@ static const DavStep url_step;
 static const DavStep well_known_step;
 static const DavStep principal_step;
 static const DavStep home_step;
+static const DavStep one_list_step;
 
 static void
 ask_at(DavConversation *c, const DavStep *step, char *id)
@@ -38,7 +39,10 @@ ask_at(DavConversation *c, const DavStep *step, char *id)
 void
 dav_discover(DavConversation *c)
 {
-	ask_at(c, &url_step, c->root);
+	if (c->base.op->kind == TS_OP_LISTS && c->base.op->list_id != NULL)
+		ask_at(c, &one_list_step, c->list);
+	else
+		ask_at(c, &url_step, c->root);
 }
 
 /* ---------- links ---------- */
@@ -330,4 +334,39 @@ static const DavStep home_step = {
 	.ask = ask_home,
 	.entry = home_entry,
 	.answer = home_answer,
+};
+
+/* ---------- one list ---------- */
+
+/* Without its markers, which some servers compute from every object. */
+static void
+ask_one_list(DavConversation *c, TsRequest *req)
+{
+	dav_propfind(c, req, c->discover.at, "0", DAV_LIST_LOOKS);
+}
+
+static void
+one_list_entry(DavConversation *c, const DavEntry *entry)
+{
+	if (entry->status < 400)
+		dav_add_list(c, dav_id_collection(c->discover.at), entry);
+}
+
+static void
+one_list_answer(DavConversation *c, const DavAnswer *a)
+{
+	if (dav_is_missing(a->status))
+		dav_list_gone(c);
+	else if (!a->understood)
+		dav_fail(c, a, c->discover.at);
+	else
+		c->step = NULL;
+}
+
+static const DavStep one_list_step = {
+	.doing = "looking at the list",
+	.failed = "could not look at CalDAV list",
+	.ask = ask_one_list,
+	.entry = one_list_entry,
+	.answer = one_list_answer,
 };

@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+"""An HTTP proxy in front of a real service, that misbehaves when told to.
+
+    proxy.py PORT UPSTREAM_PORT FOLDER
+
+Listens on 127.0.0.1 only.  Every request is a line "METHOD path status" of
+FOLDER/requests.  How it answers is read from FOLDER/mode at each request, "as
+it is" when there is no such file:
+
+    pass            what the service answers
+    html            a login page, 200
+    status N        an error page with this status
+    retry-after N   503, with N seconds in Retry-After
+    truncate        half of the service's body, then the connection is closed
+    cut-chunked     a chunked body that ends before its last chunk
+    close           no answer at all
+    lost            the request reaches the service, its answer gets lost
+    huge N          N megabytes of XML
+    gzip-bomb N     N megabytes of XML, compressed
+    entities        XML with nested entities ("a billion laughs")
+    silent          a connection that is never answered
+    slow N          the service's answer, after N seconds
+
+A mode may be for one method only: "PUT status 507".
+"""
+import gzip
+import http.client
+import os
+import socketserver
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+
+PORT, UPSTREAM, FOLDER = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+LOG_LOCK = threading.Lock()
+XML_START = (b'<?xml version="1.0"?><multistatus xmlns="DAV:">'
+             b'<response><href>/x</href><propstat><prop><displayname>')
+XML_END = b'</displayname></prop></propstat></response></multistatus>'
+HTML = (b'<!DOCTYPE html><html><head><title>Sign in</title></head>'
+        b'<body><br><form>Please sign in</form></body></html>')
+LAUGHS = b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a0 "lol">' + b''.join(
+    b'<!ENTITY a%d "%s">' % (i, b'&a%d;' % (i - 1) * 10) for i in range(1, 12)
+) + b']><multistatus xmlns="DAV:"><response><href>&a11;</href></response></multistatus>'
+
+
+def mode_for(method):
+    try:
+        with open(os.path.join(FOLDER, 'mode'), encoding='utf-8') as mode:
+            words = mode.read().split()
+    except FileNotFoundError:
+        words = []
+    if words and words[0].isupper():
+        words = words[1:] if words[0] == method else []
+    return words or ['pass']
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, format, *args):
+        pass
+
+    def note(self, status):
+        with LOG_LOCK, open(os.path.join(FOLDER, 'requests'), 'a', encoding='utf-8') as log:
+            log.write('%s %s %s\n' % (self.command, self.path, status))
+
+    def upstream(self, body):
+        """The service's answer: status, headers, body."""
+        connection = http.client.HTTPConnection('127.0.0.1', UPSTREAM, timeout=120)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in ('connection', 'expect', 'transfer-encoding'):
+                connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.getheaders(), content
+
+    def answer(self, status, headers, content, length=None):
+        self.note(status)
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ('connection', 'content-length', 'transfer-encoding'):
+                self.send_header(name, value)
+        if status not in (204, 304):
+            self.send_header('Content-Length', str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def stream(self, megabytes):
+        """A long answer without a length, in chunks."""
+        chunk = b'x' * 65536
+        self.note(207)
+        self.send_response_only(207)
+        self.send_header('Content-Type', 'application/xml')
+        self.send_header('Transfer-Encoding', 'chunked')
+        self.end_headers()
+        pieces = [XML_START] + [chunk] * (megabytes * 16) + [XML_END, b'']
+        for piece in pieces:
+            self.wfile.write(b'%x\r\n%s\r\n' % (len(piece), piece))
+
+    def misbehave(self, mode, argument, body):
+        xml = [('Content-Type', 'application/xml')]
+        if mode == 'html':
+            self.answer(200, [('Content-Type', 'text/html')], HTML)
+        elif mode == 'status':
+            self.answer(int(argument), [('Content-Type', 'text/html')],
+                        b'<html><body>Error %d</body></html>' % int(argument))
+        elif mode == 'retry-after':
+            self.answer(503, [('Retry-After', argument)], b'')
+        elif mode == 'huge':
+            self.stream(int(argument))
+        elif mode == 'gzip-bomb':
+            bomb = gzip.compress(XML_START + b'x' * (int(argument) << 20) + XML_END, 1)
+            self.answer(207, xml + [('Content-Encoding', 'gzip')], bomb)
+        elif mode == 'entities':
+            self.answer(207, xml, LAUGHS)
+        elif mode == 'silent':
+            self.note('-')
+            time.sleep(600)
+        elif mode == 'close':
+            self.note('-')
+            self.close_connection = True
+        else:
+            status, headers, content = self.upstream(body)
+            if mode == 'truncate':
+                self.answer(status, headers, content[:len(content) // 2], len(content))
+                self.close_connection = True
+            elif mode == 'cut-chunked':
+                self.note(status)
+                self.send_response_only(status)
+                self.send_header('Content-Type', 'application/xml')
+                self.send_header('Transfer-Encoding', 'chunked')
+                self.end_headers()
+                half = content[:len(content) // 2]
+                self.wfile.write(b'%x\r\n%s\r\n' % (len(half), half))
+                self.close_connection = True
+            elif mode == 'lost':
+                self.note('lost')
+                self.close_connection = True
+            else:
+                if mode == 'slow':
+                    time.sleep(float(argument))
+                self.answer(status, headers, content)
+
+    def handle_any(self):
+        body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        mode = mode_for(self.command)
+        try:
+            self.misbehave(mode[0], mode[1] if len(mode) > 1 else None, body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def __getattr__(self, name):
+        if name.startswith('do_'):
+            return self.handle_any
+        raise AttributeError(name)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+
+Server(('127.0.0.1', PORT), Handler).serve_forever()
