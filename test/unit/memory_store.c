@@ -435,6 +435,7 @@ known(void *db, const TsMapping *m, const char **external_ids, int n)
 
 		result[i].linked = l != NULL;
 		result[i].parked = w && !w->row.gone;
+		result[i].buried = w && w->row.gone;
 		result[i].etag = result[i].parked && w->row.etag ? (char *) w->row.etag : l ? l->etag : NULL;
 		for (int k = 0; k < s->db.nintents; k++)
 			if (s->db.intents[k].used && same(s->db.intents[k].mapping_id, m->id) &&
