@@ -103,6 +103,7 @@ typedef struct TsRun
 	int			ndeliveries;
 	int			sent;
 	TsIds		deletes;		/* tasks that are not to be in this list any more */
+	int			ndeleted;		/* … of which so many were deleted here */
 	int			next_delete;
 	MemoryContext batch_cxt;	/* rows and deliveries */
 } TsRun;

@@ -545,6 +545,10 @@ typedef struct GoneWork
 	int64		conflicts;
 } GoneWork;
 
+/*
+ * The object is gone for good.  A task that was moved to another project here
+ * was edited, and stays: its new project's list gets it.
+ */
 static void
 bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *change)
 {
@@ -556,6 +560,8 @@ bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *chang
 	change->clear_inbox = external_id;
 	change->clear_intent = true;
 	change->link_action = TS_LINK_DROP;
+	if (row->has_local && !row->in_project)
+		return;
 	if (plan.local_action == TS_ACTION_DELETE)
 	{
 		change->task_action = TS_ACTION_DELETE;

@@ -157,6 +157,7 @@ deliver(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 			return true;
 		}
 		ts_ids_add(r, &r->deletes, row->task_id);
+		r->ndeleted += !row->has_local && row->external_id;
 		return false;
 	}
 	if (!row->linked || row->external_id == NULL)
@@ -247,7 +248,7 @@ end_of_pass(TsRun *r)
 	if (r->again && ++r->pass < TS_PUSH_PASSES)
 	{
 		r->again = false;
-		r->deletes.n = 0;
+		r->deletes.n = r->ndeleted = 0;
 		return;
 	}
 	r->phase = TS_PHASE_PUSHED;
@@ -520,9 +521,9 @@ ts_phase_delete(TsCycle *c, TsRun *r)
 	MemoryContext old;
 
 	if (r->next_delete == 0 && !r->m->deletions_confirmed &&
-		ts_beyond_bounds(c, r->deletes.n, r->m->nlinks))
+		ts_beyond_bounds(c, r->ndeleted, r->m->nlinks))
 	{
-		w.why = psprintf("%d of %lld tasks were deleted here", r->deletes.n,
+		w.why = psprintf("%d of %lld tasks were deleted here", r->ndeleted,
 						 (long long) r->m->nlinks);
 		if (ts_transact(c, r, delete_hold_body, &w))
 		{
