@@ -101,25 +101,26 @@ move_bases(const TsDelivery *d, TsLinkRow *row)
 
 /*
  * Completing a recurring task is an operation: the service's object goes on
- * to its next occurrence, and our task follows it.
+ * to its next occurrence, and our task follows it.  What was sent of the
+ * completion and the dates stands nowhere, so theirs counts as changed.
  */
-static void
+static bool
 follow_recurrence(const TsDelivery *d, TsLinkRow *row)
 {
+	const TsFieldMask moving = BIT(TS_STATUS) | BIT(TS_PERCENT_COMPLETE) | BIT(TS_COMPLETED_AT) |
+		BIT(TS_START_DATE) | BIT(TS_START_TIME) | BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME) |
+		BIT(TS_RECURRENCE_RULE) | BIT(TS_REMIND_AT);
 	const char *sent = d->intent.snap.value[TS_STATUS];
 	const char *meant = d->expected.task.value[TS_STATUS];
 
-	if (!(d->intent.snap.known & BIT(TS_STATUS)) || !row->has_local || sent == NULL ||
+	if (!(d->intent.snap.known & BIT(TS_STATUS)) || sent == NULL ||
 		strcmp(sent, "COMPLETED") != 0 || meant == NULL || strcmp(meant, "COMPLETED") == 0)
-		return;
+		return false;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
-	{
-		if (f == TS_PARENT_TASK_ID || !(d->expected.task.known & BIT(f)) ||
-			ts_value_equal(f, d->expected.task.value[f], row->local.value[f]))
-			continue;
-		set_base(&row->local_base, f, row->local.value[f]);
-		row->remote_base.known &= ~BIT(f);
-	}
+		if ((d->intent.snap.known & moving & BIT(f)) &&
+			!ts_value_equal(f, d->expected.task.value[f], d->intent.snap.value[f]))
+			row->remote_base.known &= ~BIT(f);
+	return true;
 }
 
 /* The values that lost to a later writer while ours was in doubt. */
@@ -141,9 +142,9 @@ static void
 settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	TsFieldMask beaten = move_bases(d, row);
+	bool		goes_on = follow_recurrence(d, row);
 
 	row->linked = true;
-	follow_recurrence(d, row);
 	if (is_there(d))
 	{
 		TsPlan		plan;
@@ -165,7 +166,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 		change->remote_base = row->remote_base;
 		change->uid = d->uid;
 		change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
-		change->etag = d->push.new_etag;
+		change->etag = goes_on ? NULL : d->push.new_etag;	/* to be read again */
 		change->payload = d->intent.payload;
 		change->payload_len = d->intent.payload_len;
 	}

@@ -414,7 +414,7 @@ test_recurrence(void)
 static void
 edit_in_flight(World *world)
 {
-	if (world->services[0].writes == world->services[0].rev && world->arg)
+	if (world->services[0].writes == 2 && world->arg)
 	{
 		char	   *id = world->arg;
 
