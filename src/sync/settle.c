@@ -50,12 +50,32 @@ set_base(TsTask *base, TsField f, char *value)
 	base->value[f] = value;
 }
 
-/* Is what was read back our own write, as the service keeps it? */
+static bool
+same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/*
+ * Is what was read back our own write, as the service keeps it?  One that
+ * changes what it is given must not tell the ETag (RFC 4791 5.3.4); the time
+ * of the last change is the next best sign.
+ */
 static bool
 is_our_revision(const TsDelivery *d)
 {
-	return d->push.outcome == TS_OUTCOME_DONE && d->push.new_etag && d->obs.etag &&
-		strcmp(d->push.new_etag, d->obs.etag) == 0;
+	if (d->push.outcome != TS_OUTCOME_DONE)
+		return false;
+	return d->push.new_etag ? same(d->push.new_etag, d->obs.etag)
+		: same(d->expected.modified_at, d->remote.modified_at);
+}
+
+/* A write in doubt whose object is still the one that it was meant for. */
+static bool
+is_untouched(const TsDelivery *d)
+{
+	return d->push.outcome == TS_OUTCOME_IN_DOUBT && d->read_back &&
+		d->intent.kind == TS_PUSH_UPDATE && same(d->intent.etag, d->obs.etag);
 }
 
 /*
@@ -267,7 +287,7 @@ static void
 settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	bool		creating = d->intent.kind == TS_PUSH_CREATE;
-	bool		same = is_there(d) && d->remote.uid && strcmp(d->remote.uid, d->uid) == 0;
+	bool		ours = is_there(d) && same(d->remote.uid, d->uid);
 
 	switch (d->push.outcome)
 	{
@@ -280,14 +300,18 @@ settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, T
 			break;
 		case TS_OUTCOME_IN_DOUBT:
 		case TS_OUTCOME_EXISTS:
-			if (is_there(d) && (same || !creating))
+			if (is_untouched(d))
+				change->clear_intent = true;	/* it never arrived: send it again */
+			else if (is_there(d) && (ours || !creating))
 				settle_written(w, d, row, parent, change);
 			else if (is_there(d))
 				settle_failed(w, d, change);
 			else if (d->read_back && d->obs.gone && !creating)
 				settle_gone(w, d, change);
-			else if (d->read_back && d->obs.gone)
+			else if (d->read_back && d->obs.gone && d->push.outcome == TS_OUTCOME_IN_DOUBT)
 				change->clear_intent = true;	/* it never arrived: create it again */
+			else if (d->read_back && d->obs.gone)
+				settle_failed(w, d, change);	/* taken, and nobody can say by what */
 			break;
 		case TS_OUTCOME_CONFLICT:
 			if (d->read_back && d->obs.gone)

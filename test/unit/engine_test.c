@@ -127,6 +127,31 @@ test_there_and_back(void)
 	end();
 }
 
+/* The service keeps no seconds: our value stays as it is, with and without ETags. */
+static void
+test_rounding_service(void)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", TS_DUE_TIME, "10:00:30", END);
+		char	   *id;
+
+		begin(i == 0 ? "a service that rounds" : "… and doesn't tell the ETag of what it made of it");
+		w->services[0].no_etags = i == 1;
+		id = mem_insert(w->store, "pa", &task);
+		sync_all();
+		edit(id, TS_DUE_TIME, "11:00:45");
+		sync_all();
+		tap_is(there(object_of(id, "A"), TS_DUE_TIME), "11:00:00", "rounded there");
+		tap_is(here(id, TS_DUE_TIME), "11:00:45", "and not here");
+		edit_object(object_of(id, "A"), TS_TITLE, "edited there");
+		sync_all();
+		tap_is(here(id, TS_DUE_TIME), "11:00:45", "nor by an edit of something else");
+		tap_is_int(w->store->db.nconflicts, 0, "no conflict");
+		end();
+	}
+}
+
 static void
 test_conflict(void)
 {
@@ -618,6 +643,7 @@ main(void)
 {
 	tap_start();
 	test_there_and_back();
+	test_rounding_service();
 	test_conflict();
 	test_manual();
 	test_deletions();

@@ -227,7 +227,7 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 			o = fake_find(s, psprintf("%s/%s", call->list, strchr(call->ids[0], '/') + 1));
 	}
 	a->id = o->id;
-	a->etag = etag_of(o);
+	a->etag = s->no_etags ? NULL : etag_of(o);
 	return 201;
 }
 

@@ -46,6 +46,7 @@ typedef struct FakeService
 	int			oldest_cursor;	/* earlier ones are refused */
 	int			hide_every;		/* complete listings leave out every so-manieth; 0: none */
 	bool		no_moves;		/* moves are unsupported */
+	bool		no_etags;		/* writes don't tell the new ETag */
 } FakeService;
 
 /* What a person does at the service.  payload is kept, not copied. */
