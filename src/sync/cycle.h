@@ -51,7 +51,6 @@ typedef struct TsDelivery
 	TsPush		push;
 	bool		read_back;		/* obs is there */
 	TsObservation obs;
-	int64		obs_seq;
 	TsRemoteTask remote;		/* obs decoded */
 	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
 	char	   *uid;
@@ -102,6 +101,7 @@ typedef struct TsRun
 	TsDelivery *deliveries;		/* … and the writes of this chunk */
 	int			ndeliveries;
 	int			sent;
+	int			nread_back;		/* those looked at (or not to be) by now */
 	TsIds		deletes;		/* tasks that are not to be in this list any more */
 	int			ndeleted;		/* … of which so many were deleted here */
 	int			next_delete;

@@ -219,7 +219,7 @@ start_sending(TsCycle *c, TsRun *r, TsPhase after)
 	}
 	if (w.n > 0 && !ts_transact(c, r, intents_body, &w))
 		return;
-	r->sent = 0;
+	r->sent = r->nread_back = 0;
 	r->after_settle = after;
 	r->phase = TS_PHASE_SEND;
 }
@@ -424,7 +424,6 @@ read_back_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 			if (id == NULL || strcmp(id, obs[i].external_id) != 0)
 				continue;
 			d->read_back = true;
-			d->obs_seq = r->fetch_seq;
 			d->obs = obs[i];
 			d->obs.external_id = pstrdup(obs[i].external_id);
 			d->obs.etag = obs[i].etag ? pstrdup(obs[i].etag) : NULL;
@@ -438,18 +437,19 @@ read_back_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 static void
 read_back_done(TsCycle *c, TsRun *r, TsConversation *conv)
 {
-	r->phase = TS_PHASE_SETTLE;
+	/* back to ts_phase_read_back for the next batch */
 }
 
 void
 ts_phase_read_back(TsCycle *c, TsRun *r)
 {
 	TsOp	   *op = ts_new_op(c, r, TS_OP_FETCH);
+	int			batch = c->spec->provider->fetch_batch;
 
-	op->ids = MemoryContextAlloc(c->op_cxt, sizeof(char *) * (r->ndeliveries + 1));
-	for (int i = 0; i < r->ndeliveries; i++)
+	op->ids = MemoryContextAlloc(c->op_cxt, sizeof(char *) * (batch + 1));
+	while (r->nread_back < r->ndeliveries && op->nids < batch)
 	{
-		const char *id = read_back_id(c, &r->deliveries[i]);
+		const char *id = read_back_id(c, &r->deliveries[r->nread_back++]);
 
 		if (id)
 			op->ids[op->nids++] = id;

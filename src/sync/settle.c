@@ -35,6 +35,8 @@ typedef struct SettleWork
 	int64		conflicts;
 	int64		errors;
 	bool		again;
+	TsChange   *changes;		/* one a delivery, then records of what lost */
+	int			nchanges;
 } SettleWork;
 
 static bool
@@ -143,13 +145,21 @@ follow_recurrence(const TsDelivery *d, TsLinkRow *row)
 	return true;
 }
 
-/* The values that lost to a later writer while ours was in doubt. */
+/*
+ * The values that lost to a later writer while ours was in doubt: a record of
+ * their own, for what was planned since may have found another conflict.
+ */
 static void
-note_beaten(const TsDelivery *d, TsFieldMask beaten, TsChange *change)
+note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 {
-	if (beaten == 0 || change->has_conflict)
+	TsChange   *change;
+
+	if (beaten == 0)
 		return;
+	change = &w->changes[w->nchanges++];
+	change->task_id = d->intent.task_id;
 	change->has_conflict = true;
+	w->conflicts++;
 	change->conflict.fields = beaten;
 	change->conflict.resolution = "REMOTE";
 	change->conflict.local = d->intent.snap;
@@ -171,8 +181,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 
 		ts_plan_row(w->c, w->r, row, &d->remote, parent, &plan);
 		ts_change_from_plan(w->c, w->r, row, &plan, &d->remote, change, &w->pulled);
-		if (d->push.outcome != TS_OUTCOME_CONFLICT)
-			note_beaten(d, beaten, change);
+		note_beaten(w, d, beaten);
 		change->etag = d->obs.etag;
 		change->payload = d->obs.payload;
 		change->payload_len = d->obs.payload_len;
@@ -200,10 +209,8 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 static void
 settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
-	TsFieldMask none = 0;
 	TsPlan		plan;
 
-	d->intent.snap.known = none;
 	change->clear_intent = true;
 	if (!is_there(d))
 		return;
@@ -257,7 +264,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, 
 }
 
 static void
-settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, TsChange *change)
+settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	if (d->push.outcome == TS_OUTCOME_DONE && d->push.new_external_id)
 	{
@@ -280,7 +287,7 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, TsChange *change)
 	else if (d->push.outcome == TS_OUTCOME_REFUSED)
 		settle_failed(w, d, change);
 	else
-		change->clear_intent = true;	/* still where it was: move it again */
+		settle_conflict(w, d, row, parent, change); /* still where it was: move it again */
 }
 
 static void
@@ -342,7 +349,7 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsC
 	if (d->intent.kind == TS_PUSH_DELETE)
 		settle_delete(w, d, row, parent, change);
 	else if (d->intent.kind == TS_PUSH_MOVE)
-		settle_move(w, d, row, change);
+		settle_move(w, d, row, parent, change);
 	else
 		settle_write(w, d, row, parent, change);
 	w->conflicts += change->has_conflict;
@@ -356,10 +363,11 @@ settle_body(void *arg)
 	void	   *db = w->c->env->db;
 	const char **task_ids = palloc(sizeof(char *) * w->n);
 	const char **parent_uids = palloc(sizeof(char *) * w->n);
-	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
 	TsLinkRow  *rows;
 	char	  **parents;
 
+	w->changes = palloc0(sizeof(TsChange) * w->n * 2);
+	w->nchanges = w->n;
 	memset(&w->pulled, 0, sizeof(w->pulled));
 	memset(&w->pushed, 0, sizeof(w->pushed));
 	w->conflicts = w->errors = 0;
@@ -374,8 +382,8 @@ settle_body(void *arg)
 	parents = store->parents(db, w->r->m, parent_uids, w->n);
 	w->write_seq = store->next_seq(db);
 	for (int i = 0; i < w->n; i++)
-		settle_one(w, &w->d[i], &rows[i], parents[i], &changes[i]);
-	store->apply(db, w->r->m, changes, w->n);
+		settle_one(w, &w->d[i], &rows[i], parents[i], &w->changes[i]);
+	store->apply(db, w->r->m, w->changes, w->nchanges);
 	if (w->ntombstones > 0)
 		store->inbox_put(db, w->r->m, w->tombstones, w->ntombstones);
 }
@@ -470,6 +478,7 @@ ts_phase_recover(TsCycle *c, TsRun *r)
 {
 	SettleWork	w = {c, r};
 
+	r->nread_back = 0;
 	r->after_settle = TS_PHASE_PULL;
 	r->phase = TS_PHASE_PULL;
 	if (!ts_transact(c, r, intents_body, &w) || r->ndeliveries == 0)
