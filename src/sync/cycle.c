@@ -273,7 +273,10 @@ end_conversation(TsCycle *c)
 	if (conv->retry_after > c->result.retry_after)
 		c->result.retry_after = conv->retry_after;
 	if (conv->list_gone)
+	{
+		r->list_gone = true;
 		ts_transact(c, r, list_is_missing, c);
+	}
 	if (ts_failed(&conv->error) && !handles_errors(c->op.kind))
 		ts_run_fail(c, r, &conv->error);
 	else if (r->phase < TS_PHASE_FINISH)
@@ -327,6 +330,8 @@ next_stage(TsCycle *c)
 				if (c->runs[i].phase == TS_PHASE_BARRIER)
 					c->runs[i].phase = c->runs[i].pull_only ? TS_PHASE_END
 						: TS_PHASE_TOMBSTONES;
+				else if (!c->runs[i].list_gone)
+					c->unread = true;
 			c->stage_end = TS_PHASE_PUSHED;
 			return true;
 		case TS_PHASE_PUSHED:

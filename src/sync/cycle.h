@@ -82,6 +82,7 @@ typedef struct TsRun
 	int			seen_size;		/* a power of two, 0: none */
 	bool		wants_barrier;	/* a deletion or a possible move was met */
 	bool		barrier_passed; /* every list was read: a copy is no move now */
+	bool		list_gone;		/* the list is not there */
 
 	/* first pull: our side's unlinked tasks, and objects that look like them */
 	TsLinkRow  *unlinked;
@@ -118,6 +119,7 @@ struct TsCycle
 	int			nruns;
 	int			current;
 	bool		siblings_in;
+	bool		unread;			/* some list could not be read: what is gone may be there */
 	TsPhase		stage_end;		/* runs go on until they stand here */
 
 	/* the conversation under way */

@@ -423,11 +423,11 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 	int			n;
 
 	r->phase = TS_PHASE_LIST_META;
-	r->barrier_passed = true;
 	if (!r->wants_barrier)
 		return;
-	if (!ts_transact(c, r, tombstones_body, &w))
+	if (!ts_transact(c, r, tombstones_body, &w) || c->unread)
 		return;
+	r->barrier_passed = true;
 	merge_copies(c, r, &w);
 
 	n = w.nlinked;

@@ -91,7 +91,10 @@ deliver_create(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 	char		name[37];
 
 	if (!outgoing_task(c, row, &task))
-		return false;			/* after its parent */
+	{
+		r->again = true;		/* after its parent */
+		return false;
+	}
 	prepare(d, row, TS_PUSH_CREATE);
 
 	/*

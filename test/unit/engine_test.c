@@ -602,8 +602,8 @@ test_barrier_with_failure(void)
 	add_task("pa", "u");
 	sync_all();
 	fake_move(&w->services[0], object_of(id, "A"), "B");
-	the_fault = WORLD_ERROR;
-	fault_in = 3;				/* list A, the object itself, list B */
+	the_fault = WORLD_REFUSED;
+	fault_in = 2;				/* list A, then list B */
 	w->fault = one_fault;
 	sync_all();
 	w->fault = NULL;

@@ -337,7 +337,7 @@ fake_data(TsConversation *conv, const char *chunk, size_t len)
 static void
 fail(FakeConversation *c, const TsResponse *resp)
 {
-	ts_error(&c->base.error, resp->status == 404 || resp->status == 410 ? "TS502" : "TS503",
+	ts_error(&c->base.error, resp->status / 100 == 4 ? "TS502" : "TS503",
 			 "no good answer (%d)", resp->status);
 	c->over = true;
 }
