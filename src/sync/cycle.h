@@ -55,6 +55,7 @@ typedef struct TsDelivery
 	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
 	char	   *uid;
 	int			move_step;		/* a move done as create (1), then delete (2) */
+	bool		again;			/* a deletion that met a change of no consequence */
 } TsDelivery;
 
 /* One mapping's way through the cycle. */

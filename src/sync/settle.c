@@ -220,6 +220,7 @@ settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent
 	change->etag = d->obs.etag;
 	change->payload = d->obs.payload;
 	change->payload_len = d->obs.payload_len;
+	d->again = d->intent.kind == TS_PUSH_DELETE && plan.remote_action == TS_ACTION_DELETE;
 	w->again = true;
 }
 
@@ -420,6 +421,9 @@ settle(TsCycle *c, TsRun *r, TsDelivery *d, int n, TsError *err)
 	c->result.conflicts += w.conflicts;
 	c->result.errors += w.errors;
 	r->again |= w.again;
+	for (int i = 0; i < n; i++)
+		if (d[i].again && r->after_settle == TS_PHASE_DELETE && ++r->pass < TS_PUSH_PASSES)
+			ts_ids_add(r, &r->deletes, d[i].intent.task_id);
 	return true;
 }
 

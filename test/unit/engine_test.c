@@ -240,6 +240,37 @@ test_revival(void)
 	end();
 }
 
+/* A deletion on its way meets an edit that changes nothing for us. */
+static void
+touch_object(World *world)
+{
+	FakeObject *o = fake_find(&world->services[0], world->arg ? world->arg : "");
+
+	if (o && o->payload && world->store->db.nintents > 0 && world->store->db.intents[0].used)
+	{
+		world->arg = NULL;
+		fake_change(&world->services[0], o, o->payload);
+	}
+}
+
+static void
+test_deletion_meets_touch(void)
+{
+	char	   *id;
+
+	begin("an object is touched while it is being deleted");
+	id = add_task("pa", "t");
+	add_task("pa", "u");
+	sync_all();
+	w->arg = object_of(id, "A")->id;
+	w->meanwhile = touch_object;
+	mem_delete(w->store, id);
+	sync_all();
+	w->meanwhile = NULL;
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "deleted in the same sync");
+	end();
+}
+
 static void
 test_absence(void)
 {
@@ -648,6 +679,7 @@ main(void)
 	test_manual();
 	test_deletions();
 	test_revival();
+	test_deletion_meets_touch();
 	test_absence();
 	test_mass_deletion();
 	test_moves();
