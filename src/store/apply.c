@@ -223,8 +223,9 @@ import_tasks(const Columns *cols)
 }
 
 /*
- * A task that comes back to life keeps what the service never knew of it: the
- * journal holds the whole row as it was deleted.
+ * A task that comes back to life is as it was when it was deleted, edits that
+ * were never sent included, but for what was edited there: the journal holds
+ * the whole row.  Where it does not any more, the base is next best.
  */
 static void
 revive_tasks(const Columns *cols)
@@ -237,19 +238,20 @@ revive_tasks(const Columns *cols)
 		" SELECT i.id, $2, $3, COALESCE(x.title, ''), x.description, COALESCE(x.status, 'TODO'),"
 		" COALESCE(x.priority, 'NONE'), x.start_date, x.start_time, x.due_date, x.due_time, x.time_zone,"
 		" x.duration_minutes, x.percent_complete, x.completed_at, x.recurrence_rule, x.remind_at,"
-		" COALESCE(x.tags, '{}'), x.url, x.parent_task_id,"
+		" COALESCE(x.tags, '{}'), x.url, (SELECT p.id FROM tasksync.task p"
+		"  WHERE p.id = x.parent_task_id AND " TS_OF_USER("p", "$2") "),"
 		" COALESCE(x.is_auto_scheduled, $4), COALESCE(x.source, $5), $6, i.external_id, i.modified_at,"
 		" pg_catalog.now(), 'SYNCED'"
-		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[])"
-		"  AS i(id, fields, external_id, modified_at)"
+		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[],"
+		"  $11::text[]::jsonb[]) AS i(id, fields, external_id, modified_at, base)"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
 		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
 		"   WHERE " TS_MINE("c") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
 		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON true"
-		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, '{}') || i.fields)"
+		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, i.base) || i.fields)"
 		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean, source text)",
 		{UUIDOID, TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID}
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	const TsMapping *m = cols->m;
 
@@ -258,7 +260,8 @@ revive_tasks(const Columns *cols)
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(m->project_id),
 		   ts_bool(m->is_auto_scheduled), ts_text(cols->db->provider_type),
 		   ts_uuid(m->provider_id), texts(cols, get_task_id), texts(cols, get_patch),
-		   texts(cols, get_external_id), texts(cols, get_modified_at));
+		   texts(cols, get_external_id), texts(cols, get_modified_at),
+		   texts(cols, get_local_base));
 }
 
 /* What a sync overwrites or deletes here is kept, for undo_sync. */

@@ -87,6 +87,9 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 	change->task_action = plan->local_action;
 	change->task_patch = plan->local_patch;
 	change->revived = plan->local_action == TS_ACTION_CREATE && row->task_id != NULL;
+	if (change->revived)
+		change->task_patch.known &= ~row->local_base.known |
+			ts_task_diff(&row->remote_base, &remote->task, TS_ALL_FIELDS);
 	change->link_action = TS_LINK_SET;
 	change->local_base = plan->local_base;
 	change->remote_base = plan->remote_base;
@@ -542,6 +545,10 @@ typedef struct GoneWork
 	int64		conflicts;
 } GoneWork;
 
+/*
+ * The object is gone for good.  A task that was moved to another project here
+ * was edited, and stays: its new project's list gets it.
+ */
 static void
 bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *change)
 {
@@ -553,6 +560,8 @@ bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *chang
 	change->clear_inbox = external_id;
 	change->clear_intent = true;
 	change->link_action = TS_LINK_DROP;
+	if (row->has_local && !row->in_project)
+		return;
 	if (plan.local_action == TS_ACTION_DELETE)
 	{
 		change->task_action = TS_ACTION_DELETE;
