@@ -10,8 +10,10 @@
  */
 #include "postgres.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,9 +23,8 @@
 #include "tasksync.h"
 #include "utils/memutils.h"
 
-/* After so many seconds below so many bytes a second a transfer is given up. */
+/* Fewer bytes a second than these, for request_timeout: a transfer is given up. */
 #define LOW_SPEED_BYTES 20L
-#define LOW_SPEED_SECONDS 60L
 
 static long
 status_of(TsTransfer *t)
@@ -99,20 +100,44 @@ on_header(char *data, size_t size, size_t nmemb, void *arg)
 	return n;
 }
 
-/* The host policy, on the address that is really about to be connected to. */
+/* The host policy: why an address may not be talked to, or NULL. */
+static const char *
+refusal(const TsTransfer *t, const struct sockaddr *address)
+{
+	if (!ts_allow_private_networks && ts_address_is_private(address))
+		return "private networks are not allowed";
+	if (ts_require_tls && !ts_url_is_https(t->url) && !ts_address_is_loopback(address))
+		return "TLS is required";
+	return NULL;
+}
+
+/* Applied to the address that is really about to be connected to, … */
 static curl_socket_t
 on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	TsTransfer *t = arg;
 
-	if (!ts_allow_private_networks && ts_address_is_private(&address->addr))
-		t->refused = "private networks are not allowed";
-	else if (ts_require_tls && !ts_url_is_https(t->url) &&
-			 !ts_address_is_loopback(&address->addr))
-		t->refused = "TLS is required";
+	t->refused = refusal(t, &address->addr);
+	if (t->refused)
+		return CURL_SOCKET_BAD;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* … and again before each request: a kept connection may be older than the policy. */
+static int
+on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	TsTransfer *t = arg;
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+	if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1)
+		t->refused = refusal(t, (struct sockaddr *) &v4);
+	else if (inet_pton(AF_INET6, ip, &v6.sin6_addr) == 1)
+		t->refused = refusal(t, (struct sockaddr *) &v6);
 	else
-		return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	return CURL_SOCKET_BAD;
+		t->refused = "its address is not known";
+	return t->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static char *
@@ -285,11 +310,9 @@ ts_transfer_prepare(TsTransfer *t)
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) ts_connect_timeout_ms);
 	if (!t->stream)
 		curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long) ts_request_timeout_ms);
-	else
-		curl_easy_setopt(e, CURLOPT_SERVER_RESPONSE_TIMEOUT,
-						 (long) Max(1, ts_request_timeout_ms / 1000));
+	/* a streamed body may take its time, as long as it comes */
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, LOW_SPEED_SECONDS);
+	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long) Max(1, ts_request_timeout_ms / 1000));
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->errbuf);
@@ -297,6 +320,8 @@ ts_transfer_prepare(TsTransfer *t)
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
+	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
+	curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
 	set_credentials(t);

@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use PostgreSQL::Test::Utils;
 use TasksyncTest;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -61,7 +62,7 @@ fails('status 500', 'TS503', 'an internal server error');
 fails('status 503', 'TS503', 'a service unavailable');
 fails('silent', 'TS503', 'a service that does not answer');
 fails('huge 300', 'TS502', 'an answer of 300 MB');
-fails('gzip-bomb 300', 'TS502', 'an answer of 300 MB, compressed');
+fails('gzip-bomb 300', 'TS502', 'a compressed answer of 300 MB');
 fails('entities', 'TS502', 'nested XML entities');
 
 # A server that is down
@@ -112,9 +113,9 @@ is($dav->titles($list) =~ /Task two/ ? 1 : 0, 1, '... and sends what had waited'
 # A push whose answer is lost is not doubled
 sql($node, "INSERT INTO tasksync.task (project_id, title) VALUES ('$project', 'Sent once')");
 $proxy->mode('PUT lost');
-is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), 'TS503', 'an answer that gets lost');
+is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), '00000', 'an answer that gets lost is found out about');
+is(sync_job($node, 'attempts'), '2', '... by the next attempt');
 $proxy->mode('pass');
-is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), '00000', '... is found out about');
 is(scalar(grep { /SUMMARY:Sent once/ } values %{ $dav->todos($list) }), 1, '... and the task is there once');
 is(sql($node, 'SELECT count(*) FROM tasksync.task WHERE title = \'Sent once\''), '1', '... and once here');
 
@@ -132,7 +133,6 @@ is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), '00000', 'retry_faile
 like($dav->titles($list), qr/Too much/, '... and it arrives');
 
 # Hosts
-sql($node, 'SELECT set_config(\'x.x\', \'\', false)');
 is(sqlstate($node, 'SELECT tasksync.add_provider(\'CALDAV\', NULL, \'{"token": "t"}\')'), '22023', 'a provider without a url is refused');
 is(sqlstate($node, 'SELECT tasksync.add_provider(\'CALDAV\', NULL, \'{"token": "t"}\', \'{"url": "ftp://example.org/"}\')'),
 	'22023', 'a scheme other than http is refused');
@@ -149,12 +149,10 @@ is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), '00000', '... and rea
 
 # What is written nowhere: the passwords
 my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile);
-unlike($log, qr/"password": "(?:secret|wrong)"/, 'the server log never shows a password');
-my $dump = '';
-PostgreSQL::Test::Utils::run_command([ 'true' ]);
-$dump = qx(pg_dump -d "@{[ $node->connstr('tasks') ]}" 2>/dev/null);
-like($dump, qr/Task two/, 'a dump holds the tasks');
-unlike($dump, qr/"(?:secret|wrong)"/, '... and no password');
+ok($log !~ /"password": "(?:secret|wrong)"/, 'the server log never shows a password');
+my ($dump) = PostgreSQL::Test::Utils::run_command([ 'pg_dump', '-d', $node->connstr('tasks') ]);
+ok($dump =~ /Task two/, 'a dump holds the tasks');
+ok($dump !~ /"(?:secret|wrong)"/, '... and no password');
 
 $node->stop;
 done_testing();
