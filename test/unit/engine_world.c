@@ -235,6 +235,9 @@ link_inconsistency(World *w, const MemLink *l)
 		return psprintf("object %s is in the wrong list", o->id);
 	here = projected(&t->fields);
 	there = fake_task(o->payload);
+	if (there.value[TS_COMPLETED_AT] == NULL && here.value[TS_STATUS] &&
+		strcmp(here.value[TS_STATUS], "COMPLETED") == 0)
+		here.known &= ~TS_FIELD_BIT(TS_COMPLETED_AT);	/* completed there without a time */
 	if (ts_task_diff(&here, &there, here.known) != 0)
 		return psprintf("task %s and object %s differ in %x", t->id, o->id,
 						ts_task_diff(&here, &there, here.known));
