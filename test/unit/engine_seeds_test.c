@@ -473,6 +473,27 @@ try_seed(int seed, bool verbose)
 		wrong = lost_or_doubled(run);
 	if (!wrong)
 		wrong = came_back(run);
+	if (verbose)
+	{
+		MemDb *db = &run->w->store->db;
+		for (int i = 0; i < db->nlinks; i++)
+		{
+			StringInfoData b;
+			MemLink *l = &db->links[i];
+			MemTask *t = mem_task(run->w->store, l->task_id);
+			FakeObject *o = l->external_id ? fake_find(world_service(run->w, l->mapping_id), l->external_id) : NULL;
+			if (!l->used) continue;
+			initStringInfo(&b);
+			appendStringInfo(&b, "LINK %s %s %s\n#  task ", l->task_id, l->mapping_id, l->external_id);
+			if (t) ts_task_to_json(&t->fields, FAKE_CARRIES, &b);
+			appendStringInfo(&b, "\n#  lb ");
+			ts_task_to_json(&l->local_base, FAKE_CARRIES, &b);
+			appendStringInfo(&b, "\n#  rb ");
+			ts_task_to_json(&l->remote_base, FAKE_CARRIES, &b);
+			appendStringInfo(&b, "\n#  obj %s", o && o->payload ? o->payload : "none");
+			tap_note("%s", b.data);
+		}
+	}
 	MemoryContextSwitchTo(old);
 	wrong = wrong ? pstrdup(wrong) : NULL;
 	world_destroy(run->w);
@@ -488,7 +509,7 @@ try_seeds(int first, int last)
 	{
 		char	   *wrong = try_seed(seed, first == last);
 
-		if (wrong && ++nwrong <= 30)
+		if (wrong && ++nwrong <= 1000)
 			tap_note("seed %d%s: %s", seed, seed % 2 ? "" : " (moves)", wrong);
 		tap_reset();
 	}

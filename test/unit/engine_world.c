@@ -238,9 +238,11 @@ link_inconsistency(World *w, const MemLink *l)
 	if (there.value[TS_COMPLETED_AT] == NULL && here.value[TS_STATUS] &&
 		strcmp(here.value[TS_STATUS], "COMPLETED") == 0)
 		here.known &= ~TS_FIELD_BIT(TS_COMPLETED_AT);	/* completed there without a time */
-	if (ts_task_diff(&here, &there, here.known) != 0)
-		return psprintf("task %s and object %s differ in %x", t->id, o->id,
-						ts_task_diff(&here, &there, here.known));
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (ts_task_diff(&here, &there, here.known & TS_FIELD_BIT(f)) != 0)
+			return psprintf("task %s and object %s differ in %s: %s and %s", t->id, o->id,
+							ts_field_info[f].name, here.value[f] ? here.value[f] : "NULL",
+							there.value[f] ? there.value[f] : "NULL");
 	return NULL;
 }
 
