@@ -139,20 +139,13 @@ static bool updates_task(const TsChange *c) { return c->task_action == TS_ACTION
 static bool deletes_task(const TsChange *c) { return c->task_action == TS_ACTION_DELETE; }
 static bool has_conflict(const TsChange *c) { return c->has_conflict; }
 static bool sets_link(const TsChange *c) { return c->link_action == TS_LINK_SET && !c->moved_to; }
+static bool imports_link(const TsChange *c) { return sets_link(c) && imports_task(c); }
+static bool updates_link(const TsChange *c) { return sets_link(c) && !imports_task(c); }
 static bool moves_link(const TsChange *c) { return c->link_action == TS_LINK_SET && c->moved_to; }
 static bool unbinds(const TsChange *c) { return c->link_action == TS_LINK_UNBIND; }
 static bool deadens(const TsChange *c) { return c->link_action == TS_LINK_DEAD; }
 static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
 static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
-static bool
-completes_silently(const TsChange *c)
-{
-	const char *status = c->task_patch.value[TS_STATUS];
-
-	return (creates_task(c) || updates_task(c)) && sets_link(c) &&
-		(c->task_patch.known & TS_FIELD_BIT(TS_STATUS)) &&
-		status && strcmp(status, "COMPLETED") == 0 && c->local_base.value[TS_COMPLETED_AT] == NULL;
-}
 static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
 static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
@@ -223,8 +216,9 @@ import_tasks(const Columns *cols)
 }
 
 /*
- * A task that comes back to life keeps what the service never knew of it: the
- * journal holds the whole row as it was deleted.
+ * A task that comes back to life is as it was when it was deleted, edits that
+ * were never sent included, but for what was edited there: the journal holds
+ * the whole row.  Where it does not any more, the base is next best.
  */
 static void
 revive_tasks(const Columns *cols)
@@ -237,19 +231,20 @@ revive_tasks(const Columns *cols)
 		" SELECT i.id, $2, $3, COALESCE(x.title, ''), x.description, COALESCE(x.status, 'TODO'),"
 		" COALESCE(x.priority, 'NONE'), x.start_date, x.start_time, x.due_date, x.due_time, x.time_zone,"
 		" x.duration_minutes, x.percent_complete, x.completed_at, x.recurrence_rule, x.remind_at,"
-		" COALESCE(x.tags, '{}'), x.url, x.parent_task_id,"
+		" COALESCE(x.tags, '{}'), x.url, (SELECT p.id FROM tasksync.task p"
+		"  WHERE p.id = x.parent_task_id AND " TS_OF_USER("p", "$2") "),"
 		" COALESCE(x.is_auto_scheduled, $4), COALESCE(x.source, $5), $6, i.external_id, i.modified_at,"
 		" pg_catalog.now(), 'SYNCED'"
-		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[])"
-		"  AS i(id, fields, external_id, modified_at)"
+		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[],"
+		"  $11::text[]::jsonb[]) AS i(id, fields, external_id, modified_at, base)"
 		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
 		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
 		"   WHERE " TS_MINE("c") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
 		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON true"
-		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, '{}') || i.fields)"
+		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, i.base) || i.fields)"
 		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean, source text)",
 		{UUIDOID, TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID}
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	const TsMapping *m = cols->m;
 
@@ -258,7 +253,8 @@ revive_tasks(const Columns *cols)
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(m->project_id),
 		   ts_bool(m->is_auto_scheduled), ts_text(cols->db->provider_type),
 		   ts_uuid(m->provider_id), texts(cols, get_task_id), texts(cols, get_patch),
-		   texts(cols, get_external_id), texts(cols, get_modified_at));
+		   texts(cols, get_external_id), texts(cols, get_modified_at),
+		   texts(cols, get_local_base));
 }
 
 /* What a sync overwrites or deletes here is kept, for undo_sync. */
@@ -323,62 +319,53 @@ delete_tasks(const Columns *cols)
  * Links
  */
 
-static void
-set_links(const Columns *cols)
-{
-	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, external_task_id, etag,"
-		" external_uid, external_parent, payload, local_base, remote_base, write_seq,"
-		" external_updated_at, sync_status, last_synced_at)"
-		" SELECT $2, i.task_id, $1, i.external_id, i.etag, i.uid, i.parent, i.payload,"
-		"  i.local_base, COALESCE(i.remote_base, i.local_base), i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now()"
-		" FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
-		"  $8::text[], $9::text[]::jsonb[], $10::text[]::jsonb[], $11::text[]::int8[],"
-		"  $12::text[]::timestamptz[])"
-		"  AS i(task_id, external_id, etag, uid, parent, payload, local_base, remote_base,"
-		"   write_seq, modified_at)"
-		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
-		" external_task_id = EXCLUDED.external_task_id, etag = EXCLUDED.etag,"
-		" prev_etags = CASE WHEN l.etag IS DISTINCT FROM EXCLUDED.etag AND l.etag IS NOT NULL"
-		"  THEN (l.etag || l.prev_etags)[1:4] ELSE l.prev_etags END,"
-		" external_uid = COALESCE(EXCLUDED.external_uid, l.external_uid),"
-		" external_parent = EXCLUDED.external_parent,"
-		" payload = COALESCE(EXCLUDED.payload, l.payload),"
-		" local_base = EXCLUDED.local_base, remote_base = EXCLUDED.remote_base,"
-		" write_seq = GREATEST(EXCLUDED.write_seq, l.write_seq),"
-		" external_updated_at = COALESCE(EXCLUDED.external_updated_at, l.external_updated_at),"
-		" state = 'LIVE', sync_status = 'SYNCED', last_synced_at = EXCLUDED.last_synced_at,"
-		" fail_count = 0, retry_at = NULL, error_code = NULL, error_message = NULL",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
+#define INSERT_LINKS \
+	"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, external_task_id, etag," \
+	" external_uid, external_parent, payload, local_base, remote_base, write_seq," \
+	" external_updated_at, sync_status, last_synced_at)" \
+	" SELECT $2, i.task_id::uuid, $1, i.external_id, i.etag, i.uid, i.parent, i.payload, b.local," \
+	"  COALESCE(i.remote_base::jsonb, b.local), i.write_seq::int8, i.modified_at::timestamptz," \
+	"  'SYNCED', pg_catalog.now()" \
+	" FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]," \
+	"  $9::text[], $10::text[], $11::text[], $12::text[])" \
+	"  AS i(task_id, external_id, etag, uid, parent, payload, local_base, remote_base," \
+	"   write_seq, modified_at)" \
+	" CROSS JOIN LATERAL (SELECT i.local_base::jsonb AS local OFFSET 0) b"
 
+#define INSERT_LINKS_TYPES \
+	{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, \
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+
+static void
+run_over_links(const Columns *cols, TsStatement *stmt)
+{
 	if (cols->n == 0)
 		return;
-	ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+	ts_run(stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
 		   texts(cols, get_external_id), texts(cols, get_etag), texts(cols, get_uid),
 		   texts(cols, get_parent_uid), texts(cols, get_payload), texts(cols, get_local_base),
 		   texts(cols, get_remote_base), texts(cols, get_write_seq), texts(cols, get_modified_at));
 }
 
-/*
- * A service may say "completed" without saying when; our task then gets a time
- * by its trigger, which is no change to be sent: the base takes it over.
- */
-static void
-take_over_completion(const Columns *cols)
-{
-	static TsStatement stmt = {
-		"UPDATE tasksync.task_link l SET local_base = l.local_base"
-		" || pg_catalog.jsonb_build_object('completed_at', t.completed_at)"
-		" FROM tasksync.task t WHERE " TS_MINE("l")
-		"  AND l.task_id = ANY ($3::uuid[]) AND t.id = l.task_id AND t.user_id = l.user_id",
-		{UUIDOID, TEXTOID, TEXTARRAYOID}
-	};
+/* Of tasks made just now: nothing can be there yet, and asking would cost. */
+static TsStatement import_links = {INSERT_LINKS, INSERT_LINKS_TYPES};
 
-	if (cols->n > 0)
-		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id));
-}
+static TsStatement set_links = {
+	INSERT_LINKS
+	" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
+	" external_task_id = EXCLUDED.external_task_id, etag = EXCLUDED.etag,"
+	" prev_etags = CASE WHEN l.etag IS DISTINCT FROM EXCLUDED.etag AND l.etag IS NOT NULL"
+	"  THEN (l.etag || l.prev_etags)[1:4] ELSE l.prev_etags END,"
+	" external_uid = COALESCE(EXCLUDED.external_uid, l.external_uid),"
+	" external_parent = EXCLUDED.external_parent,"
+	" payload = COALESCE(EXCLUDED.payload, l.payload),"
+	" local_base = EXCLUDED.local_base, remote_base = EXCLUDED.remote_base,"
+	" write_seq = GREATEST(EXCLUDED.write_seq, l.write_seq),"
+	" external_updated_at = COALESCE(EXCLUDED.external_updated_at, l.external_updated_at),"
+	" state = 'LIVE', sync_status = 'SYNCED', last_synced_at = EXCLUDED.last_synced_at,"
+	" fail_count = 0, retry_at = NULL, error_code = NULL, error_message = NULL",
+	INSERT_LINKS_TYPES
+};
 
 static void
 move_links(const Columns *cols)
@@ -631,8 +618,8 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(revives_task, revive_tasks(&cols));
 	APPLY(updates_task, update_tasks(&cols));
 	APPLY(moves_link, move_links(&cols));
-	APPLY(sets_link, set_links(&cols));
-	APPLY(completes_silently, take_over_completion(&cols));
+	APPLY(imports_link, run_over_links(&cols, &import_links));
+	APPLY(updates_link, run_over_links(&cols, &set_links));
 	APPLY(sets_link, resolve_parents(&cols));
 	APPLY(unbinds, run_by_task(&cols, &unbind_links));
 	APPLY(deadens, run_by_task(&cols, &deaden_links));

@@ -155,14 +155,15 @@ TsKnown *
 ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 {
 	static TsStatement stmt = {
-		"SELECT l.id IS NOT NULL, i.mapping_id IS NOT NULL, COALESCE(i.etag, l.etag),"
+		"SELECT l.id IS NOT NULL, NOT i.gone, i.gone,"
+		" CASE WHEN NOT i.gone THEN COALESCE(i.etag, l.etag) ELSE l.etag END,"
 		" EXISTS (SELECT FROM tasksync.task_intent w"
 		"  WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.external_task_id = k.id)"
 		" FROM unnest($3::text[]) WITH ORDINALITY AS k(id, n)"
 		" LEFT JOIN tasksync.task_link l ON " TS_MINE("l")
 		"  AND l.external_task_id = k.id"
 		" LEFT JOIN tasksync.task_inbox i ON i.mapping_id = $1 AND i.user_id = $2"
-		"  AND i.external_task_id = k.id AND NOT i.gone"
+		"  AND i.external_task_id = k.id"
 		" ORDER BY k.n",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
@@ -173,8 +174,9 @@ ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 	{
 		known[i].linked = ts_col_bool(i, 1);
 		known[i].parked = ts_col_bool(i, 2);
-		known[i].etag = ts_col_text(i, 3, NULL);
-		known[i].in_doubt = ts_col_bool(i, 4);
+		known[i].buried = ts_col_bool(i, 3);
+		known[i].etag = ts_col_text(i, 4, NULL);
+		known[i].in_doubt = ts_col_bool(i, 5);
 	}
 	return known;
 }

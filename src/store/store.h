@@ -92,6 +92,7 @@ typedef struct TsKnown
 {
 	bool		linked;
 	bool		parked;			/* an observation of it (of that etag) was set aside */
+	bool		buried;			/* a tombstone of it waits */
 	bool		in_doubt;		/* a write of ours to it is unsettled */
 	char	   *etag;
 } TsKnown;
@@ -138,7 +139,12 @@ typedef struct TsChange
 	const char *task_id;
 	TsAction	task_action;	/* CREATE, UPDATE, DELETE (into the trash) */
 	TsTask		task_patch;		/* known = columns to set */
-	bool		revived;		/* CREATE: it was here before, and was deleted */
+
+	/*
+	 * CREATE: it was here before, and was deleted.  It is as it then was, or
+	 * where nobody knows that any more as local_base has it, but for the patch.
+	 */
+	bool		revived;
 
 	TsLinkAction link_action;
 	const char *external_id;

@@ -273,7 +273,10 @@ end_conversation(TsCycle *c)
 	if (conv->retry_after > c->result.retry_after)
 		c->result.retry_after = conv->retry_after;
 	if (conv->list_gone)
+	{
+		r->list_gone = true;
 		ts_transact(c, r, list_is_missing, c);
+	}
 	if (ts_failed(&conv->error) && !handles_errors(c->op.kind))
 		ts_run_fail(c, r, &conv->error);
 	else if (r->phase < TS_PHASE_FINISH)
@@ -285,18 +288,15 @@ end_conversation(TsCycle *c)
  * Stages
  */
 
-/* Recovery borrows phases of the push stage, before anything is pulled. */
-static bool
-is_recovering(const TsRun *r)
-{
-	return r->after_settle == TS_PHASE_PULL &&
-		(r->phase == TS_PHASE_READ_BACK || r->phase == TS_PHASE_SETTLE);
-}
-
+/*
+ * A run that is over before its time is finished in the last stage.  (The order
+ * of the phases says nothing here: recovery borrows some of the push stage.)
+ */
 static bool
 at_stage_end(const TsCycle *c, const TsRun *r)
 {
-	return r->phase >= c->stage_end && !is_recovering(r);
+	return r->phase == c->stage_end || r->phase == TS_PHASE_END ||
+		(r->phase == TS_PHASE_FINISH && c->stage_end != TS_PHASE_END);
 }
 
 /* Some list met a deletion: could it be a move to a list that we did not read? */
@@ -330,6 +330,8 @@ next_stage(TsCycle *c)
 				if (c->runs[i].phase == TS_PHASE_BARRIER)
 					c->runs[i].phase = c->runs[i].pull_only ? TS_PHASE_END
 						: TS_PHASE_TOMBSTONES;
+				else if (!c->runs[i].list_gone)
+					c->unread = true;
 			c->stage_end = TS_PHASE_PUSHED;
 			return true;
 		case TS_PHASE_PUSHED:

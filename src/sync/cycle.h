@@ -51,11 +51,11 @@ typedef struct TsDelivery
 	TsPush		push;
 	bool		read_back;		/* obs is there */
 	TsObservation obs;
-	int64		obs_seq;
 	TsRemoteTask remote;		/* obs decoded */
 	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
 	char	   *uid;
 	int			move_step;		/* a move done as create (1), then delete (2) */
+	bool		again;			/* a deletion that met a change of no consequence */
 } TsDelivery;
 
 /* One mapping's way through the cycle. */
@@ -83,6 +83,7 @@ typedef struct TsRun
 	int			seen_size;		/* a power of two, 0: none */
 	bool		wants_barrier;	/* a deletion or a possible move was met */
 	bool		barrier_passed; /* every list was read: a copy is no move now */
+	bool		list_gone;		/* the list is not there */
 
 	/* first pull: our side's unlinked tasks, and objects that look like them */
 	TsLinkRow  *unlinked;
@@ -102,7 +103,9 @@ typedef struct TsRun
 	TsDelivery *deliveries;		/* … and the writes of this chunk */
 	int			ndeliveries;
 	int			sent;
+	int			nread_back;		/* those looked at (or not to be) by now */
 	TsIds		deletes;		/* tasks that are not to be in this list any more */
+	int			ndeleted;		/* … of which so many were deleted here */
 	int			next_delete;
 	MemoryContext batch_cxt;	/* rows and deliveries */
 } TsRun;
@@ -117,6 +120,7 @@ struct TsCycle
 	int			nruns;
 	int			current;
 	bool		siblings_in;
+	bool		unread;			/* some list could not be read: what is gone may be there */
 	TsPhase		stage_end;		/* runs go on until they stand here */
 
 	/* the conversation under way */

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "sync/cycle.h"
+#include "task/datetime.h"
 
 /*
  * Planning one row
@@ -76,6 +77,30 @@ conflict_from_plan(const TsLinkRow *row, const TsPlan *plan, const TsRemoteTask 
 }
 
 /*
+ * A service may say "completed" without saying when.  Here a completed task has
+ * a time: that of the object's last change, or now.  It is no change to be
+ * sent, so the base has it too.
+ */
+static void
+date_completion(TsCycle *c, TsChange *change)
+{
+	const TsFieldMask status = TS_FIELD_BIT(TS_STATUS);
+	const char *word = change->task_patch.value[TS_STATUS];
+	char	   *at;
+
+	if (change->task_action == TS_ACTION_NONE || !(change->task_patch.known & status) ||
+		word == NULL || strcmp(word, "COMPLETED") != 0 ||
+		change->task_patch.value[TS_COMPLETED_AT] || change->local_base.value[TS_COMPLETED_AT])
+		return;
+	at = change->modified_at ? (char *) change->modified_at
+		: ts_timestamp_text(c->env->now(c->env->arg));
+	change->task_patch.value[TS_COMPLETED_AT] = at;
+	change->task_patch.known |= TS_FIELD_BIT(TS_COMPLETED_AT);
+	change->local_base.value[TS_COMPLETED_AT] = at;
+	change->local_base.known |= TS_FIELD_BIT(TS_COMPLETED_AT);
+}
+
+/*
  * The change that carries out a plan for an object that is there.  The
  * caller fills in external id, etag and payload.
  */
@@ -87,6 +112,9 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 	change->task_action = plan->local_action;
 	change->task_patch = plan->local_patch;
 	change->revived = plan->local_action == TS_ACTION_CREATE && row->task_id != NULL;
+	if (change->revived)
+		change->task_patch.known &= ~row->local_base.known |
+			ts_task_diff(&row->remote_base, &remote->task, TS_ALL_FIELDS);
 	change->link_action = TS_LINK_SET;
 	change->local_base = plan->local_base;
 	change->remote_base = plan->remote_base;
@@ -104,6 +132,7 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 		counts->created++;
 	else if (plan->local_action == TS_ACTION_UPDATE)
 		counts->updated++;
+	date_completion(c, change);
 	conflict_from_plan(row, plan, remote, change);
 }
 
@@ -542,6 +571,10 @@ typedef struct GoneWork
 	int64		conflicts;
 } GoneWork;
 
+/*
+ * The object is gone for good.  A task that was moved to another project here
+ * was edited, and stays: its new project's list gets it.
+ */
 static void
 bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *change)
 {
@@ -553,6 +586,8 @@ bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *chang
 	change->clear_inbox = external_id;
 	change->clear_intent = true;
 	change->link_action = TS_LINK_DROP;
+	if (row->has_local && !row->in_project)
+		return;
 	if (plan.local_action == TS_ACTION_DELETE)
 	{
 		change->task_action = TS_ACTION_DELETE;

@@ -128,17 +128,17 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 
 		if (obs[i].gone)
 		{
-			if (k->linked)
+			if (k->linked || k->parked)
 				ts_ids_add(r, &r->gone, obs[i].external_id);
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);
 		if (obs[i].foreign || k->in_doubt)
 			continue;
-		if ((k->linked || k->parked) && k->etag && obs[i].etag &&
+		if ((k->linked || k->parked) && !k->buried && k->etag && obs[i].etag &&
 			strcmp(k->etag, obs[i].etag) == 0)
 			continue;
-		if (obs[i].payload || ts_failed(&obs[i].error))
+		if ((obs[i].payload && !k->buried) || ts_failed(&obs[i].error))
 			with_text[ntext++] = obs[i];
 		else
 			ts_ids_add(r, &r->fetch, obs[i].external_id);
@@ -360,6 +360,9 @@ typedef struct TombstoneWork
 	TsRun	   *r;
 	TsInboxRow *rows;
 	int			n;
+	const char **gone;			/* ids of those that are gone … */
+	int			ngone;
+	int			nlinked;		/* … and how many of them are tasks here */
 	const char *why;
 } TombstoneWork;
 
@@ -368,8 +371,19 @@ tombstones_body(void *arg)
 {
 	TombstoneWork *w = arg;
 
-	w->c->env->store->relink_moves(w->c->env->db, w->r->m);
-	w->rows = w->c->env->store->inbox(w->c->env->db, w->r->m, &w->n);
+	const TsStore *store = w->c->env->store;
+	TsKnown    *known;
+
+	store->relink_moves(w->c->env->db, w->r->m);
+	w->rows = store->inbox(w->c->env->db, w->r->m, &w->n);
+	w->gone = palloc(sizeof(char *) * (w->n + 1));
+	w->ngone = w->nlinked = 0;
+	for (int i = 0; i < w->n; i++)
+		if (w->rows[i].gone)
+			w->gone[w->ngone++] = w->rows[i].external_id;
+	known = store->known(w->c->env->db, w->r->m, w->gone, w->ngone);
+	for (int i = 0; i < w->ngone; i++)
+		w->nlinked += known[i].linked;
 }
 
 static void
@@ -405,24 +419,18 @@ merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
 void
 ts_phase_tombstones(TsCycle *c, TsRun *r)
 {
-	TombstoneWork w = {c, r, NULL, 0, NULL};
-	char	  **ids;
-	int			n = 0;
+	TombstoneWork w = {c, r};
+	int			n;
 
 	r->phase = TS_PHASE_LIST_META;
-	r->barrier_passed = true;
 	if (!r->wants_barrier)
 		return;
-	if (!ts_transact(c, r, tombstones_body, &w))
+	if (!ts_transact(c, r, tombstones_body, &w) || c->unread)
 		return;
+	r->barrier_passed = true;
 	merge_copies(c, r, &w);
 
-	ids = palloc(sizeof(char *) * (w.n + 1));
-	for (int i = 0; i < w.n; i++)
-		if (w.rows[i].gone)
-			ids[n++] = (char *) w.rows[i].external_id;
-	if (n == 0)
-		return;
+	n = w.nlinked;
 	if (!r->m->deletions_confirmed &&
 		(ts_beyond_bounds(c, n, r->m->nlinks) || (n >= 2 && n >= r->m->nlinks)))
 	{
@@ -435,5 +443,5 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 		}
 		return;
 	}
-	ts_merge_tombstones(c, r, ids, n);
+	ts_merge_tombstones(c, r, (char **) w.gone, w.ngone);
 }

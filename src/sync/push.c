@@ -91,7 +91,10 @@ deliver_create(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 	char		name[37];
 
 	if (!outgoing_task(c, row, &task))
-		return false;			/* after its parent */
+	{
+		r->again = true;		/* after its parent */
+		return false;
+	}
 	prepare(d, row, TS_PUSH_CREATE);
 
 	/*
@@ -157,6 +160,7 @@ deliver(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 			return true;
 		}
 		ts_ids_add(r, &r->deletes, row->task_id);
+		r->ndeleted += !row->has_local && row->external_id;
 		return false;
 	}
 	if (!row->linked || row->external_id == NULL)
@@ -218,7 +222,7 @@ start_sending(TsCycle *c, TsRun *r, TsPhase after)
 	}
 	if (w.n > 0 && !ts_transact(c, r, intents_body, &w))
 		return;
-	r->sent = 0;
+	r->sent = r->nread_back = 0;
 	r->after_settle = after;
 	r->phase = TS_PHASE_SEND;
 }
@@ -247,7 +251,7 @@ end_of_pass(TsRun *r)
 	if (r->again && ++r->pass < TS_PUSH_PASSES)
 	{
 		r->again = false;
-		r->deletes.n = 0;
+		r->deletes.n = r->ndeleted = 0;
 		return;
 	}
 	r->phase = TS_PHASE_PUSHED;
@@ -334,9 +338,7 @@ sent(TsCycle *c, TsRun *r, TsConversation *conv)
 		const TsPush *p = &c->op.push[i];
 		char	   *moved_to = d->move_step == 2 ? d->push.new_external_id : NULL;
 
-		d->push.outcome = p->outcome;
-		if (ts_failed(&conv->error) && p->outcome == TS_OUTCOME_PENDING)
-			d->push.outcome = TS_OUTCOME_NOT_SENT;
+		d->push.outcome = p->outcome == TS_OUTCOME_PENDING ? TS_OUTCOME_NOT_SENT : p->outcome;
 		d->push.new_external_id = moved_to ? moved_to
 			: p->new_external_id ? pstrdup(p->new_external_id) : NULL;
 		d->push.new_etag = p->new_etag && !moved_to ? pstrdup(p->new_etag) : NULL;
@@ -346,11 +348,7 @@ sent(TsCycle *c, TsRun *r, TsConversation *conv)
 	}
 	MemoryContextSwitchTo(old);
 	if (!ts_failed(&conv->error))
-	{
-		if (r->deliveries[r->sent].push.outcome != TS_OUTCOME_PENDING)
-			r->sent += c->op.npush;
-		return;
-	}
+		return;					/* on to those that are still to be sent */
 	for (int i = r->sent; i < r->ndeliveries; i++)
 		if (r->deliveries[i].push.outcome == TS_OUTCOME_PENDING)
 			r->deliveries[i].push.outcome = TS_OUTCOME_NOT_SENT;
@@ -429,7 +427,6 @@ read_back_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 			if (id == NULL || strcmp(id, obs[i].external_id) != 0)
 				continue;
 			d->read_back = true;
-			d->obs_seq = r->fetch_seq;
 			d->obs = obs[i];
 			d->obs.external_id = pstrdup(obs[i].external_id);
 			d->obs.etag = obs[i].etag ? pstrdup(obs[i].etag) : NULL;
@@ -443,18 +440,19 @@ read_back_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 static void
 read_back_done(TsCycle *c, TsRun *r, TsConversation *conv)
 {
-	r->phase = TS_PHASE_SETTLE;
+	/* back to ts_phase_read_back for the next batch */
 }
 
 void
 ts_phase_read_back(TsCycle *c, TsRun *r)
 {
 	TsOp	   *op = ts_new_op(c, r, TS_OP_FETCH);
+	int			batch = c->spec->provider->fetch_batch;
 
-	op->ids = MemoryContextAlloc(c->op_cxt, sizeof(char *) * (r->ndeliveries + 1));
-	for (int i = 0; i < r->ndeliveries; i++)
+	op->ids = MemoryContextAlloc(c->op_cxt, sizeof(char *) * (batch + 1));
+	while (r->nread_back < r->ndeliveries && op->nids < batch)
 	{
-		const char *id = read_back_id(c, &r->deliveries[i]);
+		const char *id = read_back_id(c, &r->deliveries[r->nread_back++]);
 
 		if (id)
 			op->ids[op->nids++] = id;
@@ -526,9 +524,9 @@ ts_phase_delete(TsCycle *c, TsRun *r)
 	MemoryContext old;
 
 	if (r->next_delete == 0 && !r->m->deletions_confirmed &&
-		ts_beyond_bounds(c, r->deletes.n, r->m->nlinks))
+		ts_beyond_bounds(c, r->ndeleted, r->m->nlinks))
 	{
-		w.why = psprintf("%d of %lld tasks were deleted here", r->deletes.n,
+		w.why = psprintf("%d of %lld tasks were deleted here", r->ndeleted,
 						 (long long) r->m->nlinks);
 		if (ts_transact(c, r, delete_hold_body, &w))
 		{

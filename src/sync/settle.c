@@ -35,6 +35,8 @@ typedef struct SettleWork
 	int64		conflicts;
 	int64		errors;
 	bool		again;
+	TsChange   *changes;		/* one a delivery, then records of what lost */
+	int			nchanges;
 } SettleWork;
 
 static bool
@@ -50,12 +52,32 @@ set_base(TsTask *base, TsField f, char *value)
 	base->value[f] = value;
 }
 
-/* Is what was read back our own write, as the service keeps it? */
+static bool
+same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+/*
+ * Is what was read back our own write, as the service keeps it?  One that
+ * changes what it is given must not tell the ETag (RFC 4791 5.3.4); the time
+ * of the last change is the next best sign.
+ */
 static bool
 is_our_revision(const TsDelivery *d)
 {
-	return d->push.outcome == TS_OUTCOME_DONE && d->push.new_etag && d->obs.etag &&
-		strcmp(d->push.new_etag, d->obs.etag) == 0;
+	if (d->push.outcome != TS_OUTCOME_DONE)
+		return false;
+	return d->push.new_etag ? same(d->push.new_etag, d->obs.etag)
+		: same(d->expected.modified_at, d->remote.modified_at);
+}
+
+/* A write in doubt whose object is still the one that it was meant for. */
+static bool
+is_untouched(const TsDelivery *d)
+{
+	return d->push.outcome == TS_OUTCOME_IN_DOUBT && d->read_back &&
+		d->intent.kind == TS_PUSH_UPDATE && same(d->intent.etag, d->obs.etag);
 }
 
 /*
@@ -101,34 +123,43 @@ move_bases(const TsDelivery *d, TsLinkRow *row)
 
 /*
  * Completing a recurring task is an operation: the service's object goes on
- * to its next occurrence, and our task follows it.
+ * to its next occurrence, and our task follows it.  What was sent of the
+ * completion and the dates stands nowhere, so theirs counts as changed.
  */
-static void
+static bool
 follow_recurrence(const TsDelivery *d, TsLinkRow *row)
 {
+	const TsFieldMask moving = BIT(TS_STATUS) | BIT(TS_PERCENT_COMPLETE) | BIT(TS_COMPLETED_AT) |
+		BIT(TS_START_DATE) | BIT(TS_START_TIME) | BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME) |
+		BIT(TS_RECURRENCE_RULE) | BIT(TS_REMIND_AT);
 	const char *sent = d->intent.snap.value[TS_STATUS];
 	const char *meant = d->expected.task.value[TS_STATUS];
 
-	if (!(d->intent.snap.known & BIT(TS_STATUS)) || !row->has_local || sent == NULL ||
+	if (!(d->intent.snap.known & BIT(TS_STATUS)) || sent == NULL ||
 		strcmp(sent, "COMPLETED") != 0 || meant == NULL || strcmp(meant, "COMPLETED") == 0)
-		return;
+		return false;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
-	{
-		if (f == TS_PARENT_TASK_ID || !(d->expected.task.known & BIT(f)) ||
-			ts_value_equal(f, d->expected.task.value[f], row->local.value[f]))
-			continue;
-		set_base(&row->local_base, f, row->local.value[f]);
-		row->remote_base.known &= ~BIT(f);
-	}
+		if ((d->intent.snap.known & moving & BIT(f)) &&
+			!ts_value_equal(f, d->expected.task.value[f], d->intent.snap.value[f]))
+			row->remote_base.known &= ~BIT(f);
+	return true;
 }
 
-/* The values that lost to a later writer while ours was in doubt. */
+/*
+ * The values that lost to a later writer while ours was in doubt: a record of
+ * their own, for what was planned since may have found another conflict.
+ */
 static void
-note_beaten(const TsDelivery *d, TsFieldMask beaten, TsChange *change)
+note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 {
-	if (beaten == 0 || change->has_conflict)
+	TsChange   *change;
+
+	if (beaten == 0)
 		return;
+	change = &w->changes[w->nchanges++];
+	change->task_id = d->intent.task_id;
 	change->has_conflict = true;
+	w->conflicts++;
 	change->conflict.fields = beaten;
 	change->conflict.resolution = "REMOTE";
 	change->conflict.local = d->intent.snap;
@@ -141,17 +172,16 @@ static void
 settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	TsFieldMask beaten = move_bases(d, row);
+	bool		goes_on = follow_recurrence(d, row);
 
 	row->linked = true;
-	follow_recurrence(d, row);
 	if (is_there(d))
 	{
 		TsPlan		plan;
 
 		ts_plan_row(w->c, w->r, row, &d->remote, parent, &plan);
 		ts_change_from_plan(w->c, w->r, row, &plan, &d->remote, change, &w->pulled);
-		if (d->push.outcome != TS_OUTCOME_CONFLICT)
-			note_beaten(d, beaten, change);
+		note_beaten(w, d, beaten);
 		change->etag = d->obs.etag;
 		change->payload = d->obs.payload;
 		change->payload_len = d->obs.payload_len;
@@ -165,7 +195,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 		change->remote_base = row->remote_base;
 		change->uid = d->uid;
 		change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
-		change->etag = d->push.new_etag;
+		change->etag = goes_on ? NULL : d->push.new_etag;	/* to be read again */
 		change->payload = d->intent.payload;
 		change->payload_len = d->intent.payload_len;
 	}
@@ -179,10 +209,8 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 static void
 settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
-	TsFieldMask none = 0;
 	TsPlan		plan;
 
-	d->intent.snap.known = none;
 	change->clear_intent = true;
 	if (!is_there(d))
 		return;
@@ -192,6 +220,7 @@ settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent
 	change->etag = d->obs.etag;
 	change->payload = d->obs.payload;
 	change->payload_len = d->obs.payload_len;
+	d->again = d->intent.kind == TS_PUSH_DELETE && plan.remote_action == TS_ACTION_DELETE;
 	w->again = true;
 }
 
@@ -236,7 +265,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, 
 }
 
 static void
-settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, TsChange *change)
+settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	if (d->push.outcome == TS_OUTCOME_DONE && d->push.new_external_id)
 	{
@@ -259,14 +288,14 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, TsChange *change)
 	else if (d->push.outcome == TS_OUTCOME_REFUSED)
 		settle_failed(w, d, change);
 	else
-		change->clear_intent = true;	/* still where it was: move it again */
+		settle_conflict(w, d, row, parent, change); /* still where it was: move it again */
 }
 
 static void
 settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	bool		creating = d->intent.kind == TS_PUSH_CREATE;
-	bool		same = is_there(d) && d->remote.uid && strcmp(d->remote.uid, d->uid) == 0;
+	bool		ours = is_there(d) && same(d->remote.uid, d->uid);
 
 	switch (d->push.outcome)
 	{
@@ -279,14 +308,18 @@ settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, T
 			break;
 		case TS_OUTCOME_IN_DOUBT:
 		case TS_OUTCOME_EXISTS:
-			if (is_there(d) && (same || !creating))
+			if (is_untouched(d))
+				change->clear_intent = true;	/* it never arrived: send it again */
+			else if (is_there(d) && (ours || !creating))
 				settle_written(w, d, row, parent, change);
 			else if (is_there(d))
 				settle_failed(w, d, change);
 			else if (d->read_back && d->obs.gone && !creating)
 				settle_gone(w, d, change);
-			else if (d->read_back && d->obs.gone)
+			else if (d->read_back && d->obs.gone && d->push.outcome == TS_OUTCOME_IN_DOUBT)
 				change->clear_intent = true;	/* it never arrived: create it again */
+			else if (d->read_back && d->obs.gone)
+				settle_failed(w, d, change);	/* taken, and nobody can say by what */
 			break;
 		case TS_OUTCOME_CONFLICT:
 			if (d->read_back && d->obs.gone)
@@ -317,7 +350,7 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsC
 	if (d->intent.kind == TS_PUSH_DELETE)
 		settle_delete(w, d, row, parent, change);
 	else if (d->intent.kind == TS_PUSH_MOVE)
-		settle_move(w, d, row, change);
+		settle_move(w, d, row, parent, change);
 	else
 		settle_write(w, d, row, parent, change);
 	w->conflicts += change->has_conflict;
@@ -331,10 +364,11 @@ settle_body(void *arg)
 	void	   *db = w->c->env->db;
 	const char **task_ids = palloc(sizeof(char *) * w->n);
 	const char **parent_uids = palloc(sizeof(char *) * w->n);
-	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
 	TsLinkRow  *rows;
 	char	  **parents;
 
+	w->changes = palloc0(sizeof(TsChange) * w->n * 2);
+	w->nchanges = w->n;
 	memset(&w->pulled, 0, sizeof(w->pulled));
 	memset(&w->pushed, 0, sizeof(w->pushed));
 	w->conflicts = w->errors = 0;
@@ -349,8 +383,8 @@ settle_body(void *arg)
 	parents = store->parents(db, w->r->m, parent_uids, w->n);
 	w->write_seq = store->next_seq(db);
 	for (int i = 0; i < w->n; i++)
-		settle_one(w, &w->d[i], &rows[i], parents[i], &changes[i]);
-	store->apply(db, w->r->m, changes, w->n);
+		settle_one(w, &w->d[i], &rows[i], parents[i], &w->changes[i]);
+	store->apply(db, w->r->m, w->changes, w->nchanges);
 	if (w->ntombstones > 0)
 		store->inbox_put(db, w->r->m, w->tombstones, w->ntombstones);
 }
@@ -387,6 +421,9 @@ settle(TsCycle *c, TsRun *r, TsDelivery *d, int n, TsError *err)
 	c->result.conflicts += w.conflicts;
 	c->result.errors += w.errors;
 	r->again |= w.again;
+	for (int i = 0; i < n; i++)
+		if (d[i].again && r->after_settle == TS_PHASE_DELETE && ++r->pass < TS_PUSH_PASSES)
+			ts_ids_add(r, &r->deletes, d[i].intent.task_id);
 	return true;
 }
 
@@ -445,6 +482,7 @@ ts_phase_recover(TsCycle *c, TsRun *r)
 {
 	SettleWork	w = {c, r};
 
+	r->nread_back = 0;
 	r->after_settle = TS_PHASE_PULL;
 	r->phase = TS_PHASE_PULL;
 	if (!ts_transact(c, r, intents_body, &w) || r->ndeliveries == 0)

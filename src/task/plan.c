@@ -74,6 +74,12 @@ is_blank(TsField f, const char *value)
 	return ts_field_info[f].fallback != NULL && strcmp(value, ts_field_info[f].fallback) == 0;
 }
 
+static bool
+is_completed(const TsTask *task)
+{
+	return task->value[TS_STATUS] != NULL && strcmp(task->value[TS_STATUS], "COMPLETED") == 0;
+}
+
 /* The remote value of a field as our side would hold it. */
 static const char *
 remote_value(const TsPlanInput *in, TsField f)
@@ -116,6 +122,24 @@ register_of(const TsPlanInput *in, TsField f)
 	return BIT(f);
 }
 
+/*
+ * A task that is opened again there has no time of completion any more here,
+ * even if the service never had one: not a change of ours.
+ */
+static void
+forget_completion(Merge *m)
+{
+	const TsPlanInput *in = m->in;
+	TsFieldMask bit = BIT(TS_COMPLETED_AT);
+
+	if (is_completed(in->remote) || in->remote->value[TS_COMPLETED_AT] != NULL ||
+		in->local->value[TS_COMPLETED_AT] == NULL ||
+		!(in->carries & in->local->known & ~in->frozen & bit))
+		return;
+	set_field(&m->out->local_patch, TS_COMPLETED_AT, NULL);
+	set_field(&m->out->local_base, TS_COMPLETED_AT, NULL);
+}
+
 /* Their value stands: ours follows where it differs. */
 static void
 take_remote(Merge *m, TsFieldMask fields)
@@ -132,6 +156,8 @@ take_remote(Merge *m, TsFieldMask fields)
 		set_field(&m->out->local_base, f, value);
 		set_field(&m->out->remote_base, f, m->in->remote->value[f]);
 	}
+	if (fields & BIT(TS_STATUS))
+		forget_completion(m);
 }
 
 /*
@@ -238,12 +264,6 @@ local_is_later(const TsPlanInput *in, TsFieldMask fields)
 			ts_timestamp_parse(in->local_times[f], &ours) && ours > theirs)
 			return true;
 	return false;
-}
-
-static bool
-is_completed(const TsTask *task)
-{
-	return task->value[TS_STATUS] != NULL && strcmp(task->value[TS_STATUS], "COMPLETED") == 0;
 }
 
 static bool

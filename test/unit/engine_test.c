@@ -1,0 +1,698 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine_test.c
+ *	  The engine in small worlds: chosen scenarios.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "engine_world.h"
+#include "tap.h"
+
+#define END TS_NFIELDS
+
+static World *w;
+static TsCycleResult result;
+
+static char *
+add_task(const char *project, const char *title)
+{
+	TsTask		task = task_of(TS_TITLE, title, END);
+
+	return mem_insert(w->store, project, &task);
+}
+
+static void
+edit(const char *task_id, TsField f, const char *value)
+{
+	TsTask		patch = task_of(f, value, END);
+
+	mem_update(w->store, task_id, &patch);
+}
+
+static FakeObject *
+add_object(const char *list, const char *name, const char *title)
+{
+	TsTask		task = task_of(TS_TITLE, title, TS_STATUS, "TODO", TS_PRIORITY, "NONE", TS_TAGS, "[]", END);
+
+	return fake_put(world_service(w, list), list, name,
+					fake_payload(psprintf("uid-%s", name), "kept", w->clock, &task));
+}
+
+static void
+edit_object(FakeObject *o, TsField f, const char *value)
+{
+	TsTask		task = fake_task(o->payload);
+
+	task.known |= TS_FIELD_BIT(f);
+	task.value[f] = (char *) value;
+	fake_change(world_service(w, o->list), o,
+				fake_payload(fake_member(o->payload, "uid"), fake_member(o->payload, "keep"),
+							 w->clock, &task));
+}
+
+/* The live object of a task in a list, or NULL. */
+static FakeObject *
+object_of(const char *task_id, const char *mapping)
+{
+	MemLink    *l = mem_link(w->store, task_id, mapping);
+	FakeObject *o = l && l->external_id ? fake_find(world_service(w, mapping), l->external_id) : NULL;
+
+	return o && o->payload ? o : NULL;
+}
+
+static const char *
+there(const FakeObject *o, TsField f)
+{
+	return o ? fake_task(o->payload).value[f] : "(no object)";
+}
+
+static const char *
+here(const char *task_id, TsField f)
+{
+	MemTask    *t = mem_task(w->store, task_id);
+
+	return t ? t->fields.value[f] : "(no task)";
+}
+
+static void
+sync_all(void)
+{
+	(void) world_sync(w, "P1", NULL, &result);
+}
+
+static void
+begin(const char *what)
+{
+	tap_note("%s", what);
+	w = world_create();
+	MemoryContextSwitchTo(w->cxt);
+}
+
+static void
+end(void)
+{
+	int			rounds = world_settle(w, 12);
+
+	tap_ok(rounds >= 0, "... comes to rest");
+	tap_is(world_inconsistency(w), NULL, "... and is consistent");
+	tap_reset();
+}
+
+static void
+test_there_and_back(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("a task goes there, an object comes here");
+	id = add_task("pa", "from here");
+	edit(id, TS_PRIORITY, "LOW");
+	o = add_object("A", "n1", "from there");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "from here", "created there");
+	tap_ok(mem_task_by_title(w->store, "from there") != NULL, "created here");
+	tap_is_int(result.pulled.created, 1, "pulled");
+	tap_is_int(result.pushed.created, 1, "pushed");
+	edit_object(o, TS_TITLE, "edited there");
+	edit(id, TS_TITLE, "edited here");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited here", "edited there");
+	tap_ok(mem_task_by_title(w->store, "edited there") != NULL, "edited here");
+	tap_is(fake_member(o->payload, "keep"), "kept", "what only the service knows is kept");
+	tap_is(here(id, TS_PRIORITY), "LOW", "what the service can't say is kept");
+	sync_all();
+	tap_is_int(result.requests, 2, "nothing to do: one request a list");
+	end();
+}
+
+/* The service keeps no seconds: our value stays as it is, with and without ETags. */
+static void
+test_rounding_service(void)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", TS_DUE_TIME, "10:00:30", END);
+		char	   *id;
+
+		begin(i == 0 ? "a service that rounds" : "… and doesn't tell the ETag of what it made of it");
+		w->services[0].no_etags = i == 1;
+		id = mem_insert(w->store, "pa", &task);
+		sync_all();
+		edit(id, TS_DUE_TIME, "11:00:45");
+		sync_all();
+		tap_is(there(object_of(id, "A"), TS_DUE_TIME), "11:00:00", "rounded there");
+		tap_is(here(id, TS_DUE_TIME), "11:00:45", "and not here");
+		edit_object(object_of(id, "A"), TS_TITLE, "edited there");
+		sync_all();
+		tap_is(here(id, TS_DUE_TIME), "11:00:45", "nor by an edit of something else");
+		tap_is_int(w->store->db.nconflicts, 0, "no conflict");
+		end();
+	}
+}
+
+static void
+test_conflict(void)
+{
+	char	   *id;
+
+	begin("both edit the same field");
+	id = add_task("pa", "t");
+	sync_all();
+	edit(id, TS_TITLE, "here");
+	edit_object(object_of(id, "A"), TS_TITLE, "there");
+	edit_object(object_of(id, "A"), TS_DESCRIPTION, "only there");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "there", "the same moment: theirs");
+	tap_is(here(id, TS_DESCRIPTION), "only there", "another field is no conflict");
+	tap_is_int(w->store->db.nconflicts, 1, "the loser is noted");
+	tap_is(w->store->db.conflicts[0].conflict.local.value[TS_TITLE], "here", "... with its value");
+	end();
+}
+
+static void
+test_manual(void)
+{
+	char	   *id;
+
+	begin("MANUAL freezes the field and nothing else");
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	id = add_task("pa", "t");
+	sync_all();
+	edit(id, TS_TITLE, "here");
+	edit_object(object_of(id, "A"), TS_TITLE, "there");
+	sync_all();
+	sync_all();
+	edit(id, TS_DESCRIPTION, "more here");
+	edit_object(object_of(id, "A"), TS_PRIORITY, "HIGH");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "here", "ours stands here");
+	tap_is(there(object_of(id, "A"), TS_TITLE), "there", "theirs there");
+	tap_is(there(object_of(id, "A"), TS_DESCRIPTION), "more here", "another field goes there");
+	tap_is(here(id, TS_PRIORITY), "HIGH", "another comes here");
+	tap_is_int(w->store->db.nconflicts, 1, "one conflict");
+	tap_reset();
+}
+
+static void
+test_deletions(void)
+{
+	char	   *id[6];
+
+	begin("deletions, and edits that beat them");
+	for (int i = 0; i < 6; i++)
+		id[i] = add_task("pa", psprintf("t%d", i));
+	sync_all();
+	mem_delete(w->store, id[0]);
+	fake_delete(&w->services[0], object_of(id[1], "A"));
+	mem_delete(w->store, id[2]);
+	edit_object(object_of(id[2], "A"), TS_TITLE, "edited there");
+	edit(id[3], TS_TITLE, "edited here");
+	fake_delete(&w->services[0], object_of(id[3], "A"));
+	mem_delete(w->store, id[4]);
+	fake_delete(&w->services[0], object_of(id[4], "A"));
+	sync_all();
+	tap_ok(object_of(id[0], "A") == NULL, "deleted here: gone there");
+	tap_ok(mem_task(w->store, id[1]) == NULL, "deleted there: gone here");
+	tap_is(here(id[2], TS_TITLE), "edited there", "an edit there beats a deletion here");
+	tap_is(there(object_of(id[3], "A"), TS_TITLE), "edited here", "an edit here beats a deletion there");
+	tap_ok(mem_link(w->store, id[4], "A") == NULL, "deleted on both sides: forgotten");
+	end();
+}
+
+/* An edit that was deleted with its task comes back with it. */
+static void
+test_revival(void)
+{
+	char	   *id;
+
+	begin("a revived task is as it was when it was deleted");
+	id = add_task("pa", "t");
+	sync_all();
+	edit(id, TS_DESCRIPTION, "edited, then deleted");
+	mem_delete(w->store, id);
+	edit_object(object_of(id, "A"), TS_TITLE, "edited there");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "edited there", "what they edited is theirs");
+	tap_is(here(id, TS_DESCRIPTION), "edited, then deleted", "the rest is as it last was here");
+	tap_is(there(object_of(id, "A"), TS_DESCRIPTION), "edited, then deleted", "... and goes there");
+	end();
+}
+
+/* A deletion on its way meets an edit that changes nothing for us. */
+static void
+touch_object(World *world)
+{
+	FakeObject *o = fake_find(&world->services[0], world->arg ? world->arg : "");
+
+	if (o && o->payload && world->store->db.nintents > 0 && world->store->db.intents[0].used)
+	{
+		world->arg = NULL;
+		fake_change(&world->services[0], o, o->payload);
+	}
+}
+
+static void
+test_deletion_meets_touch(void)
+{
+	char	   *id;
+
+	begin("an object is touched while it is being deleted");
+	id = add_task("pa", "t");
+	add_task("pa", "u");
+	sync_all();
+	w->arg = object_of(id, "A")->id;
+	w->meanwhile = touch_object;
+	mem_delete(w->store, id);
+	sync_all();
+	w->meanwhile = NULL;
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "deleted in the same sync");
+	end();
+}
+
+static void
+test_absence(void)
+{
+	char	   *id;
+
+	begin("absence is no deletion");
+	for (int i = 0; i < 8; i++)
+		id = add_task("pa", psprintf("t%d", i));
+	sync_all();
+	w->services[0].hide_every = 2;
+	w->services[0].oldest_cursor = 10000;
+	sync_all();
+	tap_is_int(result.pulled.deleted, 0, "a short listing deletes nothing");
+	tap_ok(mem_task(w->store, id) != NULL, "... really");
+	w->services[0].hide_every = w->services[0].oldest_cursor = 0;
+	end();
+}
+
+static void
+test_mass_deletion(void)
+{
+	char	   *id[20];
+
+	begin("many deletions are held");
+	for (int i = 0; i < 20; i++)
+		id[i] = add_task("pa", psprintf("t%d", i));
+	sync_all();
+	for (int i = 0; i < 12; i++)
+		fake_delete(&w->services[0], object_of(id[i], "A"));
+	sync_all();
+	tap_ok(mem_mapping(w->store, "A")->held, "held");
+	tap_is_int(result.pulled.deleted, 0, "nothing is deleted");
+
+	/* somebody there undoes half of it, and then it is confirmed */
+	for (int i = 0; i < 6; i++)
+		add_object("A", strchr(fake_find(&w->services[0], psprintf("A/%s", id[i]))->id, '/') + 1, psprintf("t%d", i));
+	mem_mapping(w->store, "A")->held = false;
+	mem_mapping(w->store, "A")->m.deletions_confirmed = true;
+	sync_all();
+	tap_is_int(result.pulled.deleted, 6, "confirmed: what is still gone is deleted");
+	tap_ok(mem_task(w->store, id[0]) != NULL, "... and what came back is not");
+	end();
+
+	begin("many deletions here are held too; moves and drafts are none");
+	for (int i = 0; i < 20; i++)
+		id[i] = add_task("pa", psprintf("t%d", i));
+	sync_all();
+	for (int i = 0; i < 12; i++)
+		mem_move(w->store, id[i], "nowhere");
+	sync_all();
+	tap_ok(!mem_mapping(w->store, "A")->held, "moved to where no service looks: not held");
+	for (int i = 12; i < 15; i++)
+		mem_move(w->store, id[i], "pa");
+	tap_is_int(fake_count(&w->services[0], "A"), 20, "... and the objects stay");
+	tap_reset();
+}
+
+static void
+test_moves(void)
+{
+	char	   *id[5];
+	FakeObject *o;
+
+	for (int variant = 0; variant < 3; variant++)
+	{
+		begin(variant == 0 ? "moves" : variant == 1 ? "moves, one list at a time" : "moves by create and delete");
+		w->services[0].no_moves = variant == 2;
+		id[4] = add_task("pa", "stays");
+		for (int i = 0; i < 4; i++)
+			id[i] = add_task("pa", psprintf("t%d", i));
+		sync_all();
+		edit(id[4], TS_TITLE, "edited, and stays");
+		for (int i = 0; i < 3; i++)
+			mem_move(w->store, id[i], "pb");
+		edit(id[0], TS_TITLE, "edited and moved");
+		o = object_of(id[3], "A");
+		fake_move(&w->services[0], o, "B");
+		edit_object(fake_find(&w->services[0], psprintf("B/%s", id[3])), TS_TITLE, "moved there");
+		(void) world_sync(w, "P1", variant == 1 ? "A" : NULL, &result);
+		tap_is_int(fake_count(&w->services[0], "B"), 4, "all are in the other list");
+		tap_is_int(fake_count(&w->services[0], "A"), 1, "and none in the first");
+		tap_is_int(w->store->db.ntasks, 5, "no task is new");
+		tap_is_int(result.pulled.deleted + result.pushed.deleted, 0, "and none deleted");
+		end();
+		tap_is(here(id[3], TS_TITLE), "moved there", "an edit with a move there arrives");
+	}
+}
+
+/* The service deletes what the user here moves to another project. */
+static void
+test_move_against_deletion(void)
+{
+	char	   *id;
+
+	begin("moved here, deleted there: a move is an edit");
+	id = add_task("pa", "t");
+	add_task("pa", "another");
+	sync_all();
+	fake_delete(&w->services[0], object_of(id, "A"));
+	mem_move(w->store, id, "pb");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "t", "the task stays");
+	end();
+	tap_is(there(object_of(id, "B"), TS_TITLE), "t", "... and is made anew in the other list");
+}
+
+static void
+test_mirror(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("what comes from one list goes to its mirror");
+	o = add_object("A", "n1", "from A");
+	id = add_task("pa", "from here");
+	tap_ok(world_settle(w, 12) >= 0, "comes to rest");
+	tap_is_int(fake_count(&w->services[1], "M"), 2, "both are in the mirror");
+	edit_object(o, TS_TITLE, "edited at A");
+	edit_object(object_of(id, "M"), TS_TITLE, "edited at M");
+	tap_ok(world_settle(w, 12) >= 0, "comes to rest");
+	tap_is(there(object_of(mem_task_by_title(w->store, "edited at A")->id, "M"), TS_TITLE),
+		   "edited at A", "an edit fans out");
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited at M", "... in both directions");
+	fake_delete(&w->services[1], object_of(id, "M"));
+	tap_ok(world_settle(w, 12) >= 0, "comes to rest");
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "a deletion in the mirror reaches the list");
+	end();
+}
+
+static void
+test_directions(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("FROM_PROVIDER writes nothing there");
+	mem_mapping(w->store, "A")->m.direction = TS_FROM_PROVIDER;
+	o = add_object("A", "n1", "theirs");
+	add_task("pa", "ours");
+	sync_all();
+	edit(mem_task_by_title(w->store, "theirs")->id, TS_TITLE, "changed here");
+	edit_object(o, TS_DESCRIPTION, "changed there");
+	sync_all();
+	tap_is_int(w->services[0].writes, 0, "no write");
+	tap_is(here(mem_task_by_title(w->store, "changed here")->id, TS_DESCRIPTION), "changed there", "what they change comes");
+	edit_object(o, TS_TITLE, "changed there too");
+	sync_all();
+	tap_ok(mem_task_by_title(w->store, "changed there too") != NULL, "theirs wins");
+	tap_is_int(w->store->db.nconflicts, 1, "and ours is noted");
+	tap_reset();
+
+	begin("TO_PROVIDER takes nothing");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	add_object("A", "n1", "theirs");
+	id = add_task("pa", "ours");
+	sync_all();
+	tap_is_int(w->store->db.ntasks, 1, "no import");
+	edit_object(object_of(id, "A"), TS_TITLE, "changed there");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "ours", "no change");
+	edit(id, TS_TITLE, "ours again");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "ours again", "the next edit here goes there");
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_ok(mem_task(w->store, id) != NULL, "no deletion");
+	tap_reset();
+}
+
+static void
+test_recurrence(void)
+{
+	static const char *const modes[] = {NULL, "EXCEPTION"};
+
+	for (int i = 0; i < 2; i++)
+	{
+		TsTask		task = task_of(TS_TITLE, "daily", TS_DUE_DATE, "2026-03-01",
+								   TS_RECURRENCE_RULE, "FREQ=DAILY", END);
+		char	   *id;
+
+		begin(i == 0 ? "completing a recurring task: the next day" : "… or an exception");
+		w->settings = modes[i];
+		id = mem_insert(w->store, "pa", &task);
+		sync_all();
+		edit(id, TS_STATUS, "COMPLETED");
+		sync_all();
+		tap_is(here(id, TS_STATUS), "TODO", "to be done again");
+		tap_is(here(id, TS_COMPLETED_AT), NULL, "not completed");
+		tap_is(here(id, TS_PERCENT_COMPLETE), NULL, "no percentage");
+		tap_is(here(id, TS_DUE_DATE), i == 0 ? "2026-03-02" : "2026-03-01", "its day");
+		tap_is_int(w->store->db.nconflicts, 0, "no conflict");
+		end();
+	}
+}
+
+/* While the completion is under way the user writes something else. */
+static void
+edit_in_flight(World *world)
+{
+	if (world->services[0].writes == 2 && world->arg)
+	{
+		char	   *id = world->arg;
+
+		world->arg = NULL;
+		edit(id, TS_DESCRIPTION, "written meanwhile");
+	}
+}
+
+static void
+test_recurrence_in_flight(void)
+{
+	TsTask		task = task_of(TS_TITLE, "daily", TS_DUE_DATE, "2026-03-01",
+							   TS_RECURRENCE_RULE, "FREQ=DAILY", END);
+	char	   *id;
+
+	begin("an edit while a recurring task is completed");
+	id = mem_insert(w->store, "pa", &task);
+	sync_all();
+	edit(id, TS_STATUS, "COMPLETED");
+	w->arg = id;
+	w->meanwhile = edit_in_flight;
+	sync_all();
+	w->meanwhile = NULL;
+	end();
+	tap_is(here(id, TS_DESCRIPTION), "written meanwhile", "the edit is not lost");
+	tap_is(there(object_of(id, "A"), TS_DESCRIPTION), "written meanwhile", "... and arrives");
+	tap_is(here(id, TS_STATUS), "TODO", "the task went on");
+}
+
+static void
+test_first_sync(void)
+{
+	begin("the first sync of two lists that are alike");
+	add_task("pa", "only here");
+	add_task("pa", "Both");
+	add_task("pa", "twins");
+	add_task("pa", "twins");
+	add_object("A", "n1", "both");
+	add_object("A", "n2", "twins");
+	add_object("A", "n3", "twins");
+	add_object("A", "n4", "twins");
+	add_object("A", "n5", "only there");
+	sync_all();
+	tap_is_int(fake_count(&w->services[0], "A"), 6, "objects");
+	tap_is_int(w->store->db.ntasks, 6, "tasks");
+	tap_is_int(result.pulled.deleted + result.pushed.deleted, 0, "no deletion");
+	end();
+}
+
+/* Which request of a cycle meets which fault. */
+static int	fault_in;
+static WorldFault the_fault;
+
+static WorldFault
+one_fault(World *world)
+{
+	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
+}
+
+/* Every request of a busy sync fails once in every way. */
+static void
+test_each_fault(void)
+{
+	for (the_fault = WORLD_NOT_SENT; the_fault <= WORLD_ERROR_AFTER; the_fault++)
+	{
+		char	   *wrong = NULL;
+		bool		met = true;
+		int			n;
+
+		for (n = 1; met && !wrong; n++)
+		{
+			char	   *id[4];
+
+			w = world_create();
+			MemoryContextSwitchTo(w->cxt);
+			for (int i = 0; i < 4; i++)
+				id[i] = add_task("pa", psprintf("t%d", i));
+			sync_all();
+			mem_delete(w->store, id[0]);
+			edit(id[1], TS_TITLE, "edited here");
+			mem_move(w->store, id[2], "pb");
+			edit_object(object_of(id[3], "A"), TS_TITLE, "edited there");
+			add_task("pb", "new here");
+			add_object("B", "n1", "new there");
+			fault_in = n;
+			w->fault = one_fault;
+			sync_all();
+			w->fault = NULL;
+			met = fault_in <= 0;
+			if (world_settle(w, 12) < 0)
+				wrong = "no rest";
+			else
+				wrong = world_inconsistency(w);
+			if (wrong == NULL && (w->store->db.nconflicts > 0 || fake_count(&w->services[0], "B") != 3 ||
+								  fake_count(&w->services[0], "A") != 2))
+				wrong = "conflicts, or a wrong number of objects";
+			if (wrong)
+				tap_note("fault %d at request %d: %s", the_fault, n, wrong);
+			if (!wrong)
+				tap_reset();
+		}
+		tap_ok(wrong == NULL, "fault %d at each of %d requests", the_fault, n - 2);
+		tap_reset();
+	}
+}
+
+static void
+test_refusals(void)
+{
+	char	   *id;
+
+	begin("an object that the service refuses stands alone");
+	id = add_task("pa", "unspeakable");
+	add_task("pa", "good");
+	add_object("A", "n1", "poison");
+	add_object("A", "n2", "good too");
+	sync_all();
+	tap_is_int(result.errors, 2, "two errors");
+	tap_is_int(fake_count(&w->services[0], "A"), 3, "the other is sent");
+	tap_ok(mem_task_by_title(w->store, "good too") != NULL, "the other comes");
+	tap_ok(!ts_failed(&result.error), "the sync went well");
+	edit(id, TS_TITLE, "speakable");
+	edit_object(fake_find(&w->services[0], "A/n1"), TS_TITLE, "edible");
+	end();
+	tap_is_int(fake_count(&w->services[0], "A"), 4, "mended: all are there");
+}
+
+static void
+test_list_gone(void)
+{
+	char	   *id;
+
+	begin("a list that is gone");
+	id = add_task("pa", "t");
+	add_task("pb", "u");
+	sync_all();
+	the_fault = WORLD_LIST_GONE;
+	fault_in = 1;
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(mem_mapping(w->store, "A")->list_missing, "it is missed");
+	tap_ok(ts_failed(&mem_mapping(w->store, "A")->error), "an error of its mapping");
+	tap_ok(!ts_failed(&mem_mapping(w->store, "B")->error), "... and not of the other");
+	tap_ok(mem_task(w->store, id) != NULL, "the task stays");
+	end();
+}
+
+/*
+ * One list could not be read, and in another something is gone: it may have
+ * moved there.
+ */
+static void
+test_barrier_with_failure(void)
+{
+	char	   *id;
+
+	begin("a deletion waits while another list cannot be read");
+	id = add_task("pa", "t");
+	add_task("pa", "u");
+	sync_all();
+	fake_move(&w->services[0], object_of(id, "A"), "B");
+	the_fault = WORLD_REFUSED;
+	fault_in = 2;				/* list A, then list B */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_is(here(id, TS_TITLE), "t", "the task is still there");
+	end();
+	tap_is(here(id, TS_TITLE), "t", "... and the same one in the end");
+}
+
+static void
+test_parents(void)
+{
+	char	   *parent;
+	char	   *child;
+	TsTask		task;
+
+	begin("subtasks");
+	task = task_of(TS_TITLE, "parent", END);
+	parent = mem_insert(w->store, "pa", &task);
+	task = task_of(TS_TITLE, "child", TS_PARENT_TASK_ID, parent, END);
+	child = mem_insert(w->store, "pa", &task);
+	sync_all();
+	tap_is(there(object_of(child, "A"), TS_PARENT_TASK_ID), parent, "named by the parent's uid");
+
+	task = task_of(TS_TITLE, "child there", TS_STATUS, "TODO", TS_PRIORITY, "NONE", TS_TAGS, "[]",
+				   TS_PARENT_TASK_ID, "uid-p", END);
+	fake_put(&w->services[0], "A", "c", fake_payload("uid-c", "", w->clock, &task));
+	sync_all();
+	add_object("A", "p", "parent there");
+	sync_all();
+	tap_is(here(mem_task_by_title(w->store, "child there")->id, TS_PARENT_TASK_ID),
+		   mem_task_by_title(w->store, "parent there")->id, "a child that came before its parent");
+	end();
+}
+
+int
+main(void)
+{
+	tap_start();
+	test_there_and_back();
+	test_rounding_service();
+	test_conflict();
+	test_manual();
+	test_deletions();
+	test_revival();
+	test_deletion_meets_touch();
+	test_absence();
+	test_mass_deletion();
+	test_moves();
+	test_move_against_deletion();
+	test_mirror();
+	test_directions();
+	test_recurrence();
+	test_recurrence_in_flight();
+	test_first_sync();
+	test_each_fault();
+	test_refusals();
+	test_list_gone();
+	test_barrier_with_failure();
+	test_parents();
+	return tap_done();
+}

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine_world.c
+ *	  The whole engine over a store and services in memory (see
+ *	  engine_world.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include "engine_world.h"
+#include "utils/memutils.h"
+
+#define TICK (10 * INT64CONST(1000000))
+
+static void
+boundary(World *w)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->cxt);
+
+	w->clock += TICK;
+	w->store->now = w->clock;
+	w->boundary++;
+	if (w->meanwhile)
+		w->meanwhile(w);
+	if (w->boundary == w->die_at)
+		longjmp(*(jmp_buf *) w->death, 1);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+before_transaction(void *arg)
+{
+	boundary(arg);
+}
+
+static int64
+now(void *arg)
+{
+	return ((World *) arg)->clock;
+}
+
+static void
+uuid(void *arg, char *buf)
+{
+	snprintf(buf, 37, "11111111-0000-0000-0000-%012d", ++((World *) arg)->nuuids);
+}
+
+World *
+world_create(void)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "world", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	World	   *w = palloc0(sizeof(World));
+
+	w->cxt = cxt;
+	w->clock = INT64CONST(1767225600000000);	/* 2026-01-01 */
+	w->mass_delete_minimum = 10;
+	w->store = mem_create(FAKE_CARRIES);
+	w->store->before = before_transaction;
+	w->store->arg = w;
+	mem_add_mapping(w->store, "A", "P1", "pa", "A");
+	mem_add_mapping(w->store, "B", "P1", "pb", "B");
+	mem_add_mapping(w->store, "M", "P2", "pa", "M")->m.mirror = true;
+	MemoryContextSwitchTo(old);
+	return w;
+}
+
+void
+world_destroy(World *w)
+{
+	MemoryContextDelete(w->cxt);
+}
+
+FakeService *
+world_service(World *w, const char *list)
+{
+	return &w->services[list[0] == 'M'];
+}
+
+/* One request and its answer, as the network would have it. */
+static void
+exchange(World *w, FakeService *s, const TsRequest *req, TsResponse *resp)
+{
+	WorldFault	fault = w->fault ? w->fault(w) : WORLD_NO_FAULT;
+	MemoryContext old = MemoryContextSwitchTo(w->cxt);
+
+	if (fault == WORLD_NO_FAULT || fault == WORLD_LOST_AFTER || fault == WORLD_ERROR_AFTER)
+		fake_serve(s, req, resp);
+	MemoryContextSwitchTo(old);
+	switch (fault)
+	{
+		case WORLD_NO_FAULT:
+			break;
+		case WORLD_NOT_SENT:
+			fake_refuse(resp, 0, false);
+			break;
+		case WORLD_LOST_BEFORE:
+		case WORLD_LOST_AFTER:
+			fake_refuse(resp, 0, true);
+			break;
+		case WORLD_BUSY:
+			fake_refuse(resp, 503, true);
+			break;
+		case WORLD_ERROR:
+		case WORLD_ERROR_AFTER:
+			fake_refuse(resp, 500, true);
+			break;
+		case WORLD_REFUSED:
+			fake_refuse(resp, 422, true);
+			break;
+		case WORLD_LIST_GONE:
+			fake_refuse(resp, 404, true);
+			break;
+	}
+}
+
+static void
+run_cycle(World *w, FakeService *s, const TsEnv *env, const TsCycleSpec *spec, TsCycleResult *result)
+{
+	TsCycle    *c = ts_cycle_begin(env, spec);
+	TsRequest	req;
+
+	while (ts_cycle_next(c, &req))
+	{
+		TsResponse	resp;
+
+		boundary(w);
+		exchange(w, s, &req, &resp);
+		boundary(w);
+		ts_cycle_response(c, &resp);
+	}
+	*result = *ts_cycle_result(c);
+	ts_cycle_end(c);
+}
+
+bool
+world_sync(World *w, const char *provider_id, const char *only, TsCycleResult *result)
+{
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext process = AllocSetContextCreate(w->cxt, "process", ALLOCSET_DEFAULT_SIZES);
+	TsSite		site = {.settings = w->settings};
+	TsCycleSpec spec = {.provider = &fake_provider, .site = &site};
+	TsEnv		env = {.store = &memory_store, .db = w->store, .now = now, .uuid = uuid, .arg = w};
+	jmp_buf		death;
+	volatile bool alive = false;
+
+	env.mass_delete_percent = 30;
+	env.mass_delete_minimum = w->mass_delete_minimum;
+	MemoryContextSwitchTo(process);
+	spec.mappings = mem_load_mappings(w->store, provider_id, only, false, &spec.nmappings);
+	if (only)
+		spec.siblings = mem_load_mappings(w->store, provider_id, only, true, &spec.nsiblings);
+	w->death = &death;
+	if (setjmp(death) == 0)
+	{
+		run_cycle(w, &w->services[provider_id[1] == '2'], &env, &spec, result);
+		alive = true;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(process);
+	return alive;
+}
+
+static int
+count_writes(const World *w)
+{
+	return w->services[0].writes + w->services[1].writes + w->store->db.task_writes;
+}
+
+/* A round that wrote nothing, after one that did not either: only then it is at rest. */
+int
+world_settle(World *w, int max_rounds)
+{
+	int			quiet = 0;
+
+	for (int round = 0; round < max_rounds; round++)
+	{
+		int			writes = count_writes(w);
+		TsCycleResult result;
+
+		for (int i = 0; i < w->store->db.nmappings; i++)
+			if (w->store->db.mappings[i].held)
+			{
+				w->store->db.mappings[i].held = false;
+				w->store->db.mappings[i].m.deletions_confirmed = true;
+				quiet = 0;
+			}
+		world_sync(w, "P1", NULL, &result);
+		world_sync(w, "P2", NULL, &result);
+		quiet = count_writes(w) == writes ? quiet + 1 : 0;
+		if (quiet == 2)
+			return round;
+	}
+	return -1;
+}
+
+/*
+ * Consistency
+ */
+
+/* What the service can say of a task's fields. */
+static TsTask
+projected(const TsTask *task)
+{
+	TsTask		p = *task;
+
+	p.known &= FAKE_CARRIES & ~TS_FIELD_BIT(TS_PARENT_TASK_ID);
+	if (strcmp(p.value[TS_PRIORITY], "LOW") == 0)
+		p.value[TS_PRIORITY] = "NONE";
+	if (p.value[TS_DUE_TIME])
+		p.value[TS_DUE_TIME] = psprintf("%.6s00", p.value[TS_DUE_TIME]);
+	return p;
+}
+
+static char *
+link_inconsistency(World *w, const MemLink *l)
+{
+	const TsMapping *m = &mem_mapping(w->store, l->mapping_id)->m;
+	MemTask    *t = mem_task(w->store, l->task_id);
+	FakeObject *o = l->external_id ? fake_find(world_service(w, m->id), l->external_id) : NULL;
+	TsTask		here,
+				there;
+
+	if (t == NULL)
+		return psprintf("the task of link %s at %s is gone", l->task_id, m->id);
+	if (strcmp(t->project, m->project_id) != 0)
+		return psprintf("task %s is not in the project of %s", l->task_id, m->id);
+	if (o == NULL || o->payload == NULL)
+		return psprintf("the object %s of task %s is not there", l->external_id, l->task_id);
+	if (strcmp(o->list, m->external_list_id) != 0)
+		return psprintf("object %s is in the wrong list", o->id);
+	here = projected(&t->fields);
+	there = fake_task(o->payload);
+	if (there.value[TS_COMPLETED_AT] == NULL && here.value[TS_STATUS] &&
+		strcmp(here.value[TS_STATUS], "COMPLETED") == 0)
+		here.known &= ~TS_FIELD_BIT(TS_COMPLETED_AT);	/* completed there without a time */
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (ts_task_diff(&here, &there, here.known & TS_FIELD_BIT(f)) != 0)
+			return psprintf("task %s and object %s differ in %s: %s and %s", t->id, o->id,
+							ts_field_info[f].name, here.value[f] ? here.value[f] : "NULL",
+							there.value[f] ? there.value[f] : "NULL");
+	return NULL;
+}
+
+static char *
+object_inconsistency(World *w, int service, const FakeObject *o)
+{
+	int			n = 0;
+
+	for (int i = 0; i < w->store->db.nlinks; i++)
+	{
+		const MemLink *l = &w->store->db.links[i];
+
+		n += l->used && l->external_id && (l->mapping_id[0] == 'M') == service &&
+			strcmp(l->external_id, o->id) == 0;
+	}
+	return n == 1 ? NULL : psprintf("object %s has %d links", o->id, n);
+}
+
+static char *
+task_inconsistency(World *w, const MemTask *t)
+{
+	bool		in_pa = strcmp(t->project, "pa") == 0;
+
+	if (in_pa && mem_link(w->store, t->id, "M") == NULL)
+		return psprintf("task %s is not mirrored", t->id);
+	if (!in_pa && strcmp(t->project, "pb") == 0 && mem_link(w->store, t->id, "B") == NULL)
+		return psprintf("task %s is not in list B", t->id);
+	return NULL;
+}
+
+char *
+world_inconsistency(World *w)
+{
+	const MemDb *db = &w->store->db;
+	char	   *what = NULL;
+
+	for (int i = 0; i < db->nlinks && !what; i++)
+		if (db->links[i].used)
+			what = link_inconsistency(w, &db->links[i]);
+	for (int s = 0; s < 2; s++)
+		for (int i = 0; i < w->services[s].nobjects && !what; i++)
+			if (w->services[s].objects[i].payload)
+				what = object_inconsistency(w, s, &w->services[s].objects[i]);
+	for (int i = 0; i < db->ntasks && !what; i++)
+		if (db->tasks[i].exists)
+			what = task_inconsistency(w, &db->tasks[i]);
+	for (int i = 0; i < db->nintents && !what; i++)
+		if (db->intents[i].used)
+			what = psprintf("a write to %s is in doubt for ever", db->intents[i].intent.external_id);
+	for (int i = 0; i < db->ninbox && !what; i++)
+		if (db->inbox[i].used)
+			what = psprintf("an observation of %s waits for ever", db->inbox[i].row.external_id);
+	for (int i = 0; i < db->nchanges && !what; i++)
+		if (!db->changes[i].synced)
+			what = psprintf("a journal row of task %s for %s is never done",
+							db->changes[i].task_id, db->changes[i].mapping_id);
+	return what;
+}
+
+TsTask
+task_of(TsField f,...)
+{
+	TsTask		task = {0};
+	va_list		args;
+
+	va_start(args, f);
+	while (f != TS_NFIELDS)
+	{
+		task.known |= TS_FIELD_BIT(f);
+		task.value[f] = va_arg(args, char *);
+		f = va_arg(args, int);
+	}
+	va_end(args);
+	return task;
+}

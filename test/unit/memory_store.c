@@ -1,0 +1,1213 @@
+/*-------------------------------------------------------------------------
+ *
+ * memory_store.c
+ *	  The engine's store in memory, and its user (see memory_store.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <setjmp.h>
+
+#include "memory_store.h"
+#include "task/datetime.h"
+#include "utils/memutils.h"
+
+#define BIT TS_FIELD_BIT
+#define RETRY_DELAY 1			/* of the store's clock, which counts changes */
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static char *
+keep(MemStore *s, const char *text)
+{
+	return text ? MemoryContextStrdup(s->cxt, text) : NULL;
+}
+
+static void
+keep_task(MemStore *s, TsTask *to, const TsTask *from)
+{
+	MemoryContext old = MemoryContextSwitchTo(s->cxt);
+
+	ts_task_copy(to, from);
+	MemoryContextSwitchTo(old);
+}
+
+/* Leave the body: what an ERROR does in a server. */
+static void
+raise(MemStore *s, const char *why)
+{
+	s->why = why;
+	longjmp(*(jmp_buf *) s->escape, 1);
+}
+
+/* A new row of a table, zeroed; rows no longer used are used again. */
+#define ADD(s, array, count) \
+	((count) < lengthof(array) ? memset(&(array)[(count)++], 0, sizeof((array)[0])) \
+	 : (raise(s, "the table is full"), (void *) (array)))
+
+#define ADD_OR_REUSE(row, s, array, count) \
+	do { \
+		int			i_ = 0; \
+		while (i_ < (count) && (array)[i_].used) \
+			i_++; \
+		row = i_ < (count) ? memset(&(array)[i_], 0, sizeof((array)[0])) : ADD(s, array, count); \
+	} while (0)
+
+/*
+ * Rows by their keys
+ */
+
+MemMapping *
+mem_mapping(MemStore *s, const char *id)
+{
+	for (int i = 0; i < s->db.nmappings; i++)
+		if (same(s->db.mappings[i].m.id, id))
+			return &s->db.mappings[i];
+	return NULL;
+}
+
+static MemTask *
+task_row(MemStore *s, const char *id)
+{
+	for (int i = 0; i < s->db.ntasks; i++)
+		if (same(s->db.tasks[i].id, id))
+			return &s->db.tasks[i];
+	return NULL;
+}
+
+MemTask *
+mem_task(MemStore *s, const char *task_id)
+{
+	MemTask    *t = task_row(s, task_id);
+
+	return t && t->exists ? t : NULL;
+}
+
+MemTask *
+mem_task_by_title(MemStore *s, const char *title)
+{
+	for (int i = 0; i < s->db.ntasks; i++)
+		if (s->db.tasks[i].exists && same(s->db.tasks[i].fields.value[TS_TITLE], title))
+			return &s->db.tasks[i];
+	return NULL;
+}
+
+MemLink *
+mem_link(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+
+		if (l->used && same(l->task_id, task_id) && same(l->mapping_id, mapping_id))
+			return l;
+	}
+	return NULL;
+}
+
+static MemLink *
+link_by_external_id(MemStore *s, const char *mapping_id, const char *external_id)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+
+		if (l->used && same(l->mapping_id, mapping_id) && l->external_id &&
+			same(l->external_id, external_id))
+			return l;
+	}
+	return NULL;
+}
+
+static MemInbox *
+inbox_row(MemStore *s, const char *mapping_id, const char *external_id)
+{
+	for (int i = 0; i < s->db.ninbox; i++)
+		if (s->db.inbox[i].used && same(s->db.inbox[i].mapping_id, mapping_id) &&
+			same(s->db.inbox[i].row.external_id, external_id))
+			return &s->db.inbox[i];
+	return NULL;
+}
+
+static MemIntent *
+intent_row(MemStore *s, const char *mapping_id, const char *task_id)
+{
+	for (int i = 0; i < s->db.nintents; i++)
+		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, mapping_id) &&
+			same(s->db.intents[i].intent.task_id, task_id))
+			return &s->db.intents[i];
+	return NULL;
+}
+
+static bool
+is_dead(MemStore *s, const char *mapping_id, const char *external_id)
+{
+	for (int i = 0; i < s->db.ndead; i++)
+		if (same(s->db.dead[i].mapping_id, mapping_id) &&
+			same(s->db.dead[i].external_id, external_id))
+			return true;
+	return false;
+}
+
+/*
+ * Tasks, with what their triggers do
+ */
+
+static bool
+has_mapping(MemStore *s, const char *provider_id, const char *project)
+{
+	for (int i = 0; i < s->db.nmappings; i++)
+		if (same(s->db.mappings[i].m.provider_id, provider_id) &&
+			same(s->db.mappings[i].m.project_id, project))
+			return true;
+	return false;
+}
+
+static bool
+carries(MemStore *s, const TsMapping *m, const MemTask *t)
+{
+	return same(m->project_id, t->project) &&
+		(m->mirror || t->home == NULL || same(t->home, m->provider_id) ||
+		 !has_mapping(s, t->home, t->project));
+}
+
+static void
+write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
+{
+	for (int i = 0; i < s->db.nmappings; i++)
+	{
+		const TsMapping *m = &s->db.mappings[i].m;
+		MemChange  *c;
+
+		if (m->direction == TS_FROM_PROVIDER || same(m->id, s->origin) ||
+			(!carries(s, m, t) && mem_link(s, t->id, m->id) == NULL))
+			continue;
+		c = ADD(s, s->db.changes, s->db.nchanges);
+		c->task_id = t->id;
+		c->mapping_id = m->id;
+		c->fields = fields;
+		c->at = s->now;
+		c->deleted = deleted;
+		if (deleted)
+			c->old = t->fields;
+	}
+}
+
+static bool
+is_done(const TsTask *t)
+{
+	return same(t->value[TS_STATUS], "COMPLETED");
+}
+
+static void
+follow_status(MemStore *s, MemTask *t, const TsTask *was)
+{
+	TsTask	   *f = &t->fields;
+
+	if (is_done(f) && f->value[TS_COMPLETED_AT] == NULL)
+		f->value[TS_COMPLETED_AT] = keep(s, ts_timestamp_text(s->now));
+	if (was == NULL || is_done(f) == is_done(was))
+		return;
+	if (is_done(was) && same(f->value[TS_COMPLETED_AT], was->value[TS_COMPLETED_AT]))
+		f->value[TS_COMPLETED_AT] = NULL;
+	if (s->origin != NULL || !same(f->value[TS_PERCENT_COMPLETE], was->value[TS_PERCENT_COMPLETE]))
+		return;
+	if (is_done(f))
+		f->value[TS_PERCENT_COMPLETE] = "100";
+	else if (same(f->value[TS_PERCENT_COMPLETE], "100"))
+		f->value[TS_PERCENT_COMPLETE] = NULL;
+}
+
+static void
+refuse_cycles(MemStore *s, const MemTask *t)
+{
+	int			depth = 0;
+
+	for (const char *id = t->fields.value[TS_PARENT_TASK_ID]; id;)
+	{
+		MemTask    *parent = mem_task(s, id);
+
+		if (parent == NULL || same(id, t->id) || ++depth > MEM_MAX_TASKS)
+			raise(s, parent ? "a task is its own ancestor" : "the parent does not exist");
+		id = parent->fields.value[TS_PARENT_TASK_ID];
+	}
+}
+
+static void
+set_fields(MemStore *s, MemTask *t, const TsTask *patch)
+{
+	TsTask		copy;
+
+	keep_task(s, &copy, patch);
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (patch->known & BIT(f))
+			t->fields.value[f] = copy.value[f] ? copy.value[f] : (char *) ts_field_info[f].fallback;
+}
+
+static void
+insert_task(MemStore *s, const char *id, const char *project, const char *home, const TsTask *fields)
+{
+	MemTask    *t = task_row(s, id);
+
+	if (t == NULL)
+		t = ADD(s, s->db.tasks, s->db.ntasks);
+	else if (t->exists)
+		raise(s, "duplicate key of a task");
+	memset(t, 0, sizeof(*t));
+	t->id = keep(s, id);
+	t->exists = true;
+	t->project = keep(s, project);
+	t->home = keep(s, home);
+	t->fields.known = TS_ALL_FIELDS;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		t->fields.value[f] = (char *) ts_field_info[f].fallback;
+	set_fields(s, t, fields);
+	follow_status(s, t, NULL);
+	refuse_cycles(s, t);
+	write_journal(s, t, fields->known, false);
+}
+
+static void
+update_task(MemStore *s, MemTask *t, const TsTask *patch)
+{
+	TsTask		was = t->fields;
+	TsFieldMask changed;
+
+	set_fields(s, t, patch);
+	follow_status(s, t, &was);
+	refuse_cycles(s, t);
+	changed = ts_task_diff(&was, &t->fields, TS_ALL_FIELDS);
+	if (changed)
+		write_journal(s, t, changed, false);
+}
+
+static void
+delete_task(MemStore *s, MemTask *t)
+{
+	TsTask		orphan = {.known = BIT(TS_PARENT_TASK_ID)};
+
+	write_journal(s, t, TS_ALL_FIELDS, true);
+	t->exists = false;
+	for (int i = 0; i < s->db.ntasks; i++)
+		if (s->db.tasks[i].exists &&
+			same(s->db.tasks[i].fields.value[TS_PARENT_TASK_ID], t->id))
+			update_task(s, &s->db.tasks[i], &orphan);
+}
+
+char *
+mem_insert(MemStore *s, const char *project, const TsTask *fields)
+{
+	char	   *id = psprintf("00000000-0000-0000-0000-%012d", ++s->nids);
+
+	insert_task(s, id, project, NULL, fields);
+	return task_row(s, id)->id;
+}
+
+void
+mem_update(MemStore *s, const char *task_id, const TsTask *fields)
+{
+	update_task(s, mem_task(s, task_id), fields);
+}
+
+void
+mem_delete(MemStore *s, const char *task_id)
+{
+	delete_task(s, mem_task(s, task_id));
+}
+
+void
+mem_move(MemStore *s, const char *task_id, const char *project)
+{
+	MemTask    *t = mem_task(s, task_id);
+
+	t->project = keep(s, project);
+	write_journal(s, t, 0, false);
+}
+
+MemStore *
+mem_create(TsFieldMask carried)
+{
+	MemStore   *s = palloc0(sizeof(MemStore));
+
+	s->cxt = CurrentMemoryContext;
+	s->carries = carried;
+	return s;
+}
+
+MemMapping *
+mem_add_mapping(MemStore *s, const char *id, const char *provider_id, const char *project,
+				const char *list)
+{
+	MemMapping *m = ADD(s, s->db.mappings, s->db.nmappings);
+
+	m->m.id = keep(s, id);
+	m->m.user_id = "user";
+	m->m.provider_id = keep(s, provider_id);
+	m->m.project_id = keep(s, project);
+	m->m.external_list_id = keep(s, list);
+	m->m.first_pull = m->m.compare_due = true;
+	return m;
+}
+
+static int64
+count_links(MemStore *s, const char *mapping_id)
+{
+	int64		n = 0;
+
+	for (int i = 0; i < s->db.nlinks; i++)
+		n += s->db.links[i].used && s->db.links[i].external_id &&
+			same(s->db.links[i].mapping_id, mapping_id);
+	return n;
+}
+
+TsMapping *
+mem_load_mappings(MemStore *s, const char *provider_id, const char *only, bool others, int *n)
+{
+	TsMapping  *result = palloc0(sizeof(TsMapping) * MEM_MAX_MAPPINGS);
+
+	*n = 0;
+	for (int i = 0; i < s->db.nmappings; i++)
+	{
+		const MemMapping *m = &s->db.mappings[i];
+
+		if (!same(m->m.provider_id, provider_id) || m->held ||
+			(only ? same(m->m.id, only) == others : others))
+			continue;
+		result[*n] = m->m;
+		result[(*n)++].nlinks = count_links(s, m->m.id);
+	}
+	return result;
+}
+
+/*
+ * The store
+ */
+
+static bool
+transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
+{
+	MemStore   *s = db;
+	MemoryContext old = CurrentMemoryContext;
+	jmp_buf		escape;
+
+	if (s->before)
+		s->before(s->arg);
+	s->saved = s->db;
+	s->escape = &escape;
+	s->origin = NULL;
+	if (setjmp(escape) == 0)
+	{
+		body(arg);
+		if (s->fail_in > 0 && --s->fail_in == 0)
+			raise(s, "the lock was not to be had");
+		s->origin = NULL;
+		return true;
+	}
+	MemoryContextSwitchTo(old);
+	s->origin = NULL;
+	s->saved.seq = s->db.seq;	/* sequences do not roll back */
+	s->db = s->saved;
+	ts_error(err, "55P03", "%s", s->why);
+	return false;
+}
+
+static int64
+next_seq(void *db)
+{
+	return ++((MemStore *) db)->db.seq;
+}
+
+static TsKnown *
+known(void *db, const TsMapping *m, const char **external_ids, int n)
+{
+	MemStore   *s = db;
+	TsKnown    *result = palloc0(sizeof(TsKnown) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		MemLink    *l = link_by_external_id(s, m->id, external_ids[i]);
+		MemInbox   *w = inbox_row(s, m->id, external_ids[i]);
+
+		result[i].linked = l != NULL;
+		result[i].parked = w && !w->row.gone;
+		result[i].buried = w && w->row.gone;
+		result[i].etag = result[i].parked && w->row.etag ? (char *) w->row.etag : l ? l->etag : NULL;
+		for (int k = 0; k < s->db.nintents; k++)
+			if (s->db.intents[k].used && same(s->db.intents[k].mapping_id, m->id) &&
+				same(s->db.intents[k].intent.external_id, external_ids[i]))
+				result[i].in_doubt = true;
+	}
+	return result;
+}
+
+static char **
+external_ids(void *db, const TsMapping *m, int *n)
+{
+	MemStore   *s = db;
+	char	  **ids = palloc(sizeof(char *) * MEM_MAX_LINKS);
+
+	*n = 0;
+	for (int i = 0; i < s->db.nlinks; i++)
+		if (s->db.links[i].used && s->db.links[i].external_id &&
+			same(s->db.links[i].mapping_id, m->id))
+			ids[(*n)++] = s->db.links[i].external_id;
+	return ids;
+}
+
+static char *
+uid_of(MemStore *s, const TsMapping *m, const char *task_id)
+{
+	MemLink    *l = mem_link(s, task_id, m->id);
+
+	return l && !l->dead ? l->uid : NULL;
+}
+
+/* Where the task's project has a list, when that is not this mapping's. */
+static void
+look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row)
+{
+	for (int i = 0; i < s->db.nmappings; i++)
+	{
+		const TsMapping *o = &s->db.mappings[i].m;
+		MemLink    *l = mem_link(s, t->id, o->id);
+
+		if (!same(o->project_id, t->project) || same(o->project_id, m->project_id) ||
+			o->direction == TS_FROM_PROVIDER)
+			continue;
+		row->project_mapped = true;
+		row->elsewhere |= l && l->external_id;
+		if (same(o->provider_id, m->provider_id))
+		{
+			row->target_mapping_id = o->id;
+			row->target_list_id = o->external_list_id;
+		}
+	}
+}
+
+static void
+read_times(MemStore *s, const TsMapping *m, TsLinkRow *row)
+{
+	for (int i = 0; i < s->db.nchanges; i++)
+	{
+		const MemChange *c = &s->db.changes[i];
+
+		if (!same(c->task_id, row->task_id) || !same(c->mapping_id, m->id) || c->synced)
+			continue;
+		for (TsField f = 0; f < TS_NFIELDS; f++)
+			if (c->fields & BIT(f))
+				row->local_times[f] = ts_timestamp_text(c->at);
+	}
+}
+
+static void
+read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
+{
+	MemLink    *l = task_id ? mem_link(s, task_id, m->id) : NULL;
+	MemTask    *t = task_id ? mem_task(s, task_id) : NULL;
+	const char *parent = t ? t->fields.value[TS_PARENT_TASK_ID] : NULL;
+
+	memset(row, 0, sizeof(*row));
+	row->task_id = (char *) task_id;
+	row->mapping_id = m->id;
+	if (l)
+	{
+		row->linked = true;
+		row->dead = l->dead;
+		row->external_id = l->external_id;
+		row->etag = l->etag;
+		row->uid = l->uid;
+		row->payload = l->payload;
+		row->payload_len = l->payload ? strlen(l->payload) : 0;
+		row->write_seq = l->write_seq;
+		row->prev_etags = l->prev_etags;
+		row->nprev_etags = l->nprev_etags;
+		row->local_base = l->local_base;
+		row->remote_base = l->remote_base;
+		row->fail_count = l->fail_count;
+		read_times(s, m, row);
+		for (int i = 0; i < s->db.nconflicts; i++)
+			if (s->db.conflicts[i].conflict.resolution == NULL &&
+				same(s->db.conflicts[i].task_id, task_id) &&
+				same(s->db.conflicts[i].mapping_id, m->id))
+				row->frozen |= s->db.conflicts[i].conflict.fields;
+	}
+	if (t)
+	{
+		row->has_local = true;
+		row->local = t->fields;
+		row->in_project = same(t->project, m->project_id);
+		look_elsewhere(s, m, t, row);
+	}
+	if (parent)
+	{
+		row->parent_uid = uid_of(s, m, parent);
+		row->parent_waits = row->parent_uid == NULL &&
+			same(mem_task(s, parent)->project, m->project_id);
+	}
+}
+
+static TsLinkRow *
+links(void *db, const TsMapping *m, const char **ids, const char **uids, int n,
+	  bool *sibling, bool *dead)
+{
+	MemStore   *s = db;
+	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		MemLink    *found = link_by_external_id(s, m->id, ids[i]);
+
+		for (int k = 0; k < s->db.nlinks; k++)
+		{
+			MemLink    *l = &s->db.links[k];
+
+			if (!l->used || uids[i] == NULL || !same(l->uid, uids[i]))
+				continue;
+			if (same(l->mapping_id, m->id))
+			{
+				if (found == NULL && l->external_id == NULL)
+					found = l;
+			}
+			else if (l->external_id &&
+					 same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
+				sibling[i] = true;
+		}
+		dead[i] = is_dead(s, m->id, ids[i]);
+		read_row(s, m, found ? found->task_id : NULL, &rows[i]);
+	}
+	return rows;
+}
+
+static TsLinkRow *
+links_by_task(void *db, const TsMapping *m, const char **task_ids, int n)
+{
+	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		read_row(db, m, task_ids[i], &rows[i]);
+	return rows;
+}
+
+static char **
+parents(void *db, const TsMapping *m, const char **uids, int n)
+{
+	MemStore   *s = db;
+	char	  **result = palloc0(sizeof(char *) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < s->db.nlinks; k++)
+			if (s->db.links[k].used && uids[i] && same(s->db.links[k].uid, uids[i]) &&
+				same(s->db.links[k].mapping_id, m->id) && mem_task(s, s->db.links[k].task_id))
+				result[i] = s->db.links[k].task_id;
+	return result;
+}
+
+static TsLinkRow *
+unlinked(void *db, const TsMapping *m, int *n)
+{
+	MemStore   *s = db;
+	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * MEM_MAX_TASKS);
+
+	*n = 0;
+	for (int i = 0; i < s->db.ntasks; i++)
+		if (s->db.tasks[i].exists && same(s->db.tasks[i].project, m->project_id) &&
+			mem_link(s, s->db.tasks[i].id, m->id) == NULL)
+			read_row(s, m, s->db.tasks[i].id, &rows[(*n)++]);
+	return rows;
+}
+
+static void
+inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
+{
+	MemStore   *s = db;
+
+	for (int i = 0; i < n; i++)
+	{
+		MemInbox   *w = inbox_row(s, m->id, rows[i].external_id);
+		bool		failed = ts_failed(&rows[i].error);
+
+		if (w == NULL)
+			ADD_OR_REUSE(w, s, s->db.inbox, s->db.ninbox);
+		w->used = true;
+		w->mapping_id = m->id;
+		w->row = rows[i];
+		w->row.external_id = keep(s, rows[i].external_id);
+		w->row.etag = keep(s, rows[i].etag);
+		w->row.wait_for = keep(s, rows[i].wait_for);
+		w->row.payload = keep(s, rows[i].payload);
+		w->fail_count = failed ? w->fail_count + 1 : 0;
+		w->retry_at = failed ? s->now + RETRY_DELAY : 0;
+		memset(&w->row.error, 0, sizeof(TsError));
+	}
+}
+
+/* A possible move that is our own, not yet finished. */
+static bool
+is_our_move(MemStore *s, const TsMapping *m, const MemInbox *w)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		const MemLink *l = &s->db.links[i];
+		MemTask    *t = l->used ? mem_task(s, l->task_id) : NULL;
+
+		if (t && l->uid && !same(l->mapping_id, m->id) && same(t->project, m->project_id) &&
+			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id) &&
+			same(w->row.wait_for, psprintf("MOVE %s", l->uid)))
+			return true;
+	}
+	return false;
+}
+
+static TsInboxRow *
+inbox(void *db, const TsMapping *m, int *n)
+{
+	MemStore   *s = db;
+	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * MEM_MAX_INBOX);
+
+	*n = 0;
+	for (int i = 0; i < s->db.ninbox; i++)
+	{
+		const MemInbox *w = &s->db.inbox[i];
+		bool		moving = w->row.wait_for && strncmp(w->row.wait_for, "MOVE ", 5) == 0;
+
+		if (w->used && same(w->mapping_id, m->id) && !(moving && is_our_move(s, m, w)) &&
+			(w->row.gone || moving || (w->retry_at && w->retry_at <= s->now)))
+			rows[(*n)++] = w->row;
+	}
+	return rows;
+}
+
+static void
+inbox_drop(void *db, const TsMapping *m, const char **ids, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		MemInbox   *w = inbox_row(db, m->id, ids[i]);
+
+		if (w)
+			w->used = false;
+	}
+}
+
+static MemInbox *
+waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
+{
+	for (int i = 0; i < s->db.ninbox; i++)
+	{
+		MemInbox   *w = &s->db.inbox[i];
+
+		if (w->used && l->uid && !same(w->mapping_id, l->mapping_id) &&
+			same(w->row.wait_for, psprintf("MOVE %s", l->uid)) &&
+			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
+			mem_link(s, l->task_id, w->mapping_id) == NULL)
+			return w;
+	}
+	return NULL;
+}
+
+static int
+relink_moves(void *db, const TsMapping *m)
+{
+	MemStore   *s = db;
+	int			moved = 0;
+
+	s->origin = m->id;
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+		MemInbox   *gone = l->used && l->external_id ? inbox_row(s, l->mapping_id, l->external_id) : NULL;
+		MemInbox   *w;
+		MemTask    *t;
+
+		if (gone == NULL || !gone->row.gone ||
+			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id) ||
+			(w = waiting_move(s, l, m->provider_id)) == NULL)
+			continue;
+		gone->used = false;
+		l->mapping_id = w->mapping_id;
+		l->external_id = (char *) w->row.external_id;
+		l->etag = NULL;
+		l->nprev_etags = 0;
+		w->row.wait_for = NULL;
+		w->retry_at = s->now;
+		t = mem_task(s, l->task_id);
+		if (t)
+			mem_move(s, t->id, mem_mapping(s, w->mapping_id)->m.project_id);
+		moved++;
+	}
+	s->origin = NULL;
+	return moved;
+}
+
+static void
+set_link(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemLink    *l = mem_link(s, c->task_id, m->id);
+	MemLink    *other = link_by_external_id(s, m->id, c->external_id);
+
+	if (other && other != l)
+		raise(s, "duplicate key of a link");
+	if (l == NULL)
+	{
+		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
+		l->used = true;
+		l->task_id = keep(s, c->task_id);
+		l->mapping_id = m->id;
+	}
+	if (l->etag && !same(l->etag, c->etag))
+	{
+		memmove(&l->prev_etags[1], &l->prev_etags[0], sizeof(char *) * 3);
+		l->prev_etags[0] = l->etag;
+		l->nprev_etags = Min(4, l->nprev_etags + 1);
+	}
+	l->dead = false;
+	l->external_id = keep(s, c->external_id);
+	l->etag = keep(s, c->etag);
+	if (c->uid)
+		l->uid = keep(s, c->uid);
+	l->parent_uid = keep(s, c->parent_uid);
+	if (c->payload)
+		l->payload = keep(s, c->payload);
+	l->write_seq = Max(l->write_seq, c->write_seq);
+	keep_task(s, &l->local_base, &c->local_base);
+	keep_task(s, &l->remote_base, &c->remote_base);
+	l->fail_count = 0;
+	l->retry_at = 0;
+}
+
+/* "Completed" without a time: the trigger's time is no change to be sent. */
+static void
+take_over_completion(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemLink    *l = mem_link(s, c->task_id, m->id);
+	MemTask    *t = mem_task(s, c->task_id);
+
+	if ((c->task_patch.known & BIT(TS_STATUS)) && is_done(&c->task_patch) && t &&
+		c->local_base.value[TS_COMPLETED_AT] == NULL)
+	{
+		l->local_base.known |= BIT(TS_COMPLETED_AT);
+		l->local_base.value[TS_COMPLETED_AT] = t->fields.value[TS_COMPLETED_AT];
+	}
+}
+
+static void
+resolve_parents(MemStore *s, const TsMapping *m)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *child = &s->db.links[i];
+		MemTask    *t = child->used ? mem_task(s, child->task_id) : NULL;
+
+		if (t == NULL || child->parent_uid == NULL || !same(child->mapping_id, m->id) ||
+			t->fields.value[TS_PARENT_TASK_ID] || !(child->local_base.known & BIT(TS_PARENT_TASK_ID)) ||
+			child->local_base.value[TS_PARENT_TASK_ID])
+			continue;
+		for (int k = 0; k < s->db.nlinks; k++)
+		{
+			MemLink    *parent = &s->db.links[k];
+
+			if (parent->used && parent != child && same(parent->mapping_id, m->id) &&
+				same(parent->uid, child->parent_uid) && mem_task(s, parent->task_id))
+			{
+				TsTask		patch = {.known = BIT(TS_PARENT_TASK_ID)};
+
+				patch.value[TS_PARENT_TASK_ID] = parent->task_id;
+				update_task(s, t, &patch);
+				child->local_base.value[TS_PARENT_TASK_ID] = parent->task_id;
+				break;
+			}
+		}
+	}
+}
+
+static void
+note_conflict(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemConflict *k = ADD(s, s->db.conflicts, s->db.nconflicts);
+
+	k->task_id = keep(s, c->task_id);
+	k->mapping_id = m->id;
+	k->conflict = c->conflict;
+	keep_task(s, &k->conflict.base, &c->conflict.base);
+	keep_task(s, &k->conflict.local, &c->conflict.local);
+	keep_task(s, &k->conflict.remote, &c->conflict.remote);
+}
+
+static void
+apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemTask    *t = mem_task(s, c->task_id);
+
+	if (c->task_action == TS_ACTION_CREATE)
+	{
+		TsTask		fields = {0};
+
+		if (c->revived)
+		{
+			fields = c->local_base;
+			for (int i = 0; i < s->db.nchanges; i++)
+				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id) &&
+					same(s->db.changes[i].mapping_id, m->id))
+					fields = s->db.changes[i].old;
+		}
+		for (TsField f = 0; f < TS_NFIELDS; f++)
+			if (c->task_patch.known & BIT(f))
+			{
+				fields.known |= BIT(f);
+				fields.value[f] = c->task_patch.value[f];
+			}
+		if (fields.value[TS_PARENT_TASK_ID] && !mem_task(s, fields.value[TS_PARENT_TASK_ID]))
+			fields.value[TS_PARENT_TASK_ID] = NULL;
+		insert_task(s, c->task_id, m->project_id, m->provider_id, &fields);
+	}
+	else if (c->task_action == TS_ACTION_UPDATE && t)
+		update_task(s, t, &c->task_patch);
+	s->db.task_writes += c->task_action != TS_ACTION_NONE;
+}
+
+static void
+apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemLink    *l = mem_link(s, c->task_id, m->id);
+
+	switch (c->link_action)
+	{
+		case TS_LINK_KEEP:
+			break;
+		case TS_LINK_SET:
+			if (c->moved_to)
+			{
+				if (mem_link(s, c->task_id, c->moved_to) ||
+					link_by_external_id(s, c->moved_to, c->external_id))
+					raise(s, "duplicate key of a link");
+				l->mapping_id = mem_mapping(s, c->moved_to)->m.id;
+				l->external_id = keep(s, c->external_id);
+				l->etag = keep(s, c->etag);
+				l->write_seq = c->write_seq;
+				break;
+			}
+			set_link(s, m, c);
+			take_over_completion(s, m, c);
+			break;
+		case TS_LINK_UNBIND:
+		case TS_LINK_DEAD:
+			l->dead = c->link_action == TS_LINK_DEAD;
+			l->external_id = l->etag = l->payload = NULL;
+			l->nprev_etags = 0;
+			if (!l->dead)
+				l->local_base.known = l->remote_base.known = 0;
+			break;
+		case TS_LINK_DROP:
+			if (l)
+				l->used = false;
+			break;
+	}
+}
+
+static void
+fail_link(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemLink    *l = mem_link(s, c->task_id, m->id);
+
+	if (l == NULL)
+	{
+		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
+		l->used = true;
+		l->task_id = keep(s, c->task_id);
+		l->mapping_id = m->id;
+	}
+	l->fail_count++;
+	l->retry_at = s->now + RETRY_DELAY;
+}
+
+/* In src/store/apply.c the home of a task is what show_status() writes. */
+static void
+set_home(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemTask    *t = mem_task(s, c->task_id);
+	bool		linked = mem_link(s, c->task_id, m->id) || (c->moved_to && mem_link(s, c->task_id, c->moved_to));
+
+	if (t == NULL || c->link_action == TS_LINK_KEEP)
+		return;
+	if (linked && t->home == NULL && !m->mirror)
+		t->home = m->provider_id;
+	else if (c->link_action == TS_LINK_DROP && same(t->home, m->provider_id))
+		t->home = NULL;
+}
+
+static void
+apply(void *db, const TsMapping *m, const TsChange *changes, int n)
+{
+	MemStore   *s = db;
+
+	s->origin = mem_mapping(s, m->id)->m.id;
+	for (int i = 0; i < n; i++)
+		if (changes[i].task_id)
+			apply_task(s, m, &changes[i]);
+	for (int i = 0; i < n; i++)
+	{
+		const TsChange *c = &changes[i];
+
+		if (c->task_id == NULL)
+			continue;
+		apply_link(s, m, c);
+		if (ts_failed(&c->failure))
+			fail_link(s, m, c);
+		if (c->has_conflict)
+			note_conflict(s, m, c);
+		if (c->task_action == TS_ACTION_DELETE && mem_task(s, c->task_id))
+			delete_task(s, mem_task(s, c->task_id));
+		if (c->dead_external_id && !is_dead(s, m->id, c->dead_external_id))
+		{
+			MemDead    *d = ADD(s, s->db.dead, s->db.ndead);
+
+			d->mapping_id = m->id;
+			d->external_id = keep(s, c->dead_external_id);
+		}
+		if (c->clear_intent && intent_row(s, m->id, c->task_id))
+			intent_row(s, m->id, c->task_id)->used = false;
+		if (c->clear_inbox && inbox_row(s, m->id, c->clear_inbox))
+			inbox_row(s, m->id, c->clear_inbox)->used = false;
+		set_home(s, m, c);
+	}
+	resolve_parents(s, m);
+	s->origin = NULL;
+}
+
+static void
+pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
+{
+	MemStore   *s = db;
+	TsMapping  *row = &mem_mapping(s, m->id)->m;
+
+	if (end->cursor)
+		row->cursor = keep(s, end->cursor);
+	if (end->complete)
+		row->first_pull = row->audit_due = false;
+	mem_mapping(s, m->id)->list_missing = false;
+}
+
+static const TsMapping *
+home_mapping(MemStore *s, const char *project)
+{
+	for (int i = 0; i < s->db.nmappings; i++)
+		if (same(s->db.mappings[i].m.project_id, project) &&
+			s->db.mappings[i].m.direction != TS_FROM_PROVIDER)
+			return &s->db.mappings[i].m;
+	return NULL;
+}
+
+/* Is a task without a link of this mapping to get one? */
+static bool
+takes_in(MemStore *s, const TsMapping *m, const MemTask *t)
+{
+	if (!same(t->project, m->project_id))
+		return false;
+	if (m->mirror)
+		return true;
+	if (home_mapping(s, t->project) == NULL || !same(home_mapping(s, t->project)->id, m->id))
+		return false;
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		const MemLink *l = &s->db.links[i];
+		const TsMapping *o = &mem_mapping(s, l->mapping_id)->m;
+
+		if (l->used && !l->dead && same(l->task_id, t->id) &&
+			(same(o->project_id, t->project) || same(o->provider_id, m->provider_id)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_hinted(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
+{
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
+			same(s->db.changes[i].task_id, t->id))
+			return true;
+	if (l && l->retry_at && l->retry_at <= s->now)
+		return true;
+	return m->compare_due &&
+		(l ? !t->exists || l->external_id == NULL || !same(t->project, m->project_id) ||
+		 ts_task_diff(&l->local_base, &t->fields, s->carries)
+		 : t->exists && same(t->project, m->project_id));
+}
+
+static TsLinkRow *
+candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
+{
+	MemStore   *s = db;
+	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * MEM_MAX_TASKS);
+
+	*n = 0;
+	for (int i = 0; i < s->db.ntasks; i++)
+	{
+		const MemTask *t = &s->db.tasks[i];
+		MemLink    *l = mem_link(s, t->id, m->id);
+
+		if ((after && strcmp(t->id, after) <= 0) || *n == limit ||
+			!is_hinted(s, m, t, l) ||
+			(l && l->retry_at > s->now) || intent_row(s, m->id, t->id) ||
+			(l && l->external_id && inbox_row(s, m->id, l->external_id)) ||
+			(l == NULL && !(t->exists && takes_in(s, m, t))))
+			continue;
+		read_row(s, m, t->id, &rows[(*n)++]);
+	}
+	return rows;
+}
+
+static void
+intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
+{
+	MemStore   *s = db;
+
+	for (int i = 0; i < n; i++)
+	{
+		MemIntent  *w;
+
+		if (intent_row(s, m->id, intents[i].task_id))
+			raise(s, "duplicate key of an intent");
+		ADD_OR_REUSE(w, s, s->db.intents, s->db.nintents);
+		w->used = true;
+		w->mapping_id = mem_mapping(s, m->id)->m.id;
+		w->intent = intents[i];
+		w->intent.task_id = keep(s, intents[i].task_id);
+		w->intent.external_id = keep(s, intents[i].external_id);
+		w->intent.etag = keep(s, intents[i].etag);
+		w->intent.payload = keep(s, intents[i].payload);
+		w->intent.target_list = keep(s, intents[i].target_list);
+		w->intent.target_mapping_id = keep(s, intents[i].target_mapping_id);
+		keep_task(s, &w->intent.snap, &intents[i].snap);
+	}
+}
+
+static TsIntent *
+intents(void *db, const TsMapping *m, int *n)
+{
+	MemStore   *s = db;
+	TsIntent   *result = palloc0(sizeof(TsIntent) * (MEM_MAX_INTENTS + 1));
+
+	*n = 0;
+	for (int i = 0; i < s->db.nintents; i++)
+		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, m->id))
+			result[(*n)++] = s->db.intents[i].intent;
+	return result;
+}
+
+/* Has the task a live link in another mapping of its project? */
+static bool
+is_carried_by_another(MemStore *s, const TsMapping *m, const MemTask *t)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		const MemLink *l = &s->db.links[i];
+
+		if (l->used && !l->dead && same(l->task_id, t->id) && !same(l->mapping_id, m->id) &&
+			same(mem_mapping(s, l->mapping_id)->m.project_id, t->project))
+			return true;
+	}
+	return false;
+}
+
+/* Is there something to be sent to a mapping's list? */
+static bool
+owes(MemStore *s, const TsMapping *m, const char *task_id)
+{
+	MemTask    *t = mem_task(s, task_id);
+	MemLink    *l = mem_link(s, task_id, m->id);
+
+	if (intent_row(s, m->id, task_id))
+		return true;
+	if (l == NULL)
+		return t && same(t->project, m->project_id) &&
+			(m->mirror || !is_carried_by_another(s, m, t));
+	if (l->dead)
+		return false;
+	return t == NULL || !same(t->project, m->project_id) || l->retry_at != 0 ||
+		ts_task_diff(&l->local_base, &t->fields, s->carries) != 0;
+}
+
+static void
+push_end(void *db, const TsMapping *m)
+{
+	MemStore   *s = db;
+
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
+			!owes(s, m, s->db.changes[i].task_id))
+			s->db.changes[i].synced = true;
+	mem_mapping(s, m->id)->m.compare_due = false;
+}
+
+static void
+list_made(void *db, const TsMapping *m, const TsList *list)
+{
+	mem_mapping(db, m->id)->m.external_list_id = keep(db, list->id);
+}
+
+static void
+list_agreed(void *db, const TsMapping *m, const char *name, const char *color, bool set_project)
+{
+	TsMapping  *row = &mem_mapping(db, m->id)->m;
+
+	row->base_name = keep(db, name);
+	row->base_color = keep(db, color);
+	if (set_project)
+		row->project_name = row->base_name;
+}
+
+static void
+hold(void *db, const TsMapping *m, const char *why)
+{
+	mem_mapping(db, m->id)->held = true;
+}
+
+static bool
+list_missing(void *db, const TsMapping *m)
+{
+	mem_mapping(db, m->id)->list_missing = true;
+	return false;
+}
+
+static void
+mapping_end(void *db, const TsMapping *m, const TsError *err)
+{
+	MemMapping *row = mem_mapping(db, m->id);
+
+	memcpy(row->error.sqlstate, err->sqlstate, sizeof(err->sqlstate));
+	row->error.message = keep(db, err->message);
+	if (!ts_failed(err))
+		row->m.deletions_confirmed = false;
+}
+
+const TsStore memory_store = {
+	.transact = transact,
+	.next_seq = next_seq,
+	.known = known,
+	.external_ids = external_ids,
+	.links = links,
+	.links_by_task = links_by_task,
+	.parents = parents,
+	.unlinked = unlinked,
+	.inbox_put = inbox_put,
+	.inbox = inbox,
+	.inbox_drop = inbox_drop,
+	.relink_moves = relink_moves,
+	.apply = apply,
+	.pull_end = pull_end,
+	.candidates = candidates,
+	.intents_put = intents_put,
+	.intents = intents,
+	.push_end = push_end,
+	.list_made = list_made,
+	.list_agreed = list_agreed,
+	.hold = hold,
+	.list_missing = list_missing,
+	.mapping_end = mapping_end,
+};

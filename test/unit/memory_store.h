@@ -1,0 +1,170 @@
+/*-------------------------------------------------------------------------
+ *
+ * memory_store.h
+ *	  The engine's store (src/store/store.h) in memory, and its user.
+ *
+ * A small database of tasks, links, intents, inbox, journal and conflicts with
+ * the semantics that the engine relies on: a body that fails is rolled back
+ * whole, unique keys are unique, the journal is written for every mapping that
+ * a task's change concerns but the one that a sync writes from, and what the
+ * triggers on tasks do is done.  A transaction copies the database, which is
+ * one struct of arrays; strings are never changed nor freed.
+ *
+ * "before" is called before every transaction and may end the process that is
+ * simulated (by a longjmp of its own); the store itself fails a body where
+ * fail_in says so.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEMORY_STORE_H
+#define MEMORY_STORE_H
+
+#include "store/store.h"
+
+#define MEM_MAX_TASKS	96
+#define MEM_MAX_LINKS	256
+#define MEM_MAX_MAPPINGS 4
+#define MEM_MAX_INBOX	256
+#define MEM_MAX_INTENTS 128
+#define MEM_MAX_DEAD	512
+#define MEM_MAX_CHANGES 1024
+#define MEM_MAX_CONFLICTS 512
+
+typedef struct MemTask
+{
+	char	   *id;
+	bool		exists;
+	char	   *project;
+	char	   *home;			/* provider id or NULL */
+	TsTask		fields;
+} MemTask;
+
+typedef struct MemLink
+{
+	bool		used;
+	bool		dead;
+	char	   *task_id;
+	char	   *mapping_id;
+	char	   *external_id;
+	char	   *etag;
+	char	   *prev_etags[4];
+	int			nprev_etags;
+	char	   *uid;
+	char	   *parent_uid;
+	char	   *payload;
+	int64		write_seq;
+	TsTask		local_base;
+	TsTask		remote_base;
+	int64		retry_at;		/* 0: none */
+	int			fail_count;
+} MemLink;
+
+typedef struct MemInbox
+{
+	bool		used;
+	char	   *mapping_id;
+	TsInboxRow	row;
+	int64		retry_at;
+	int			fail_count;
+} MemInbox;
+
+typedef struct MemIntent
+{
+	bool		used;
+	char	   *mapping_id;
+	TsIntent	intent;
+} MemIntent;
+
+typedef struct MemDead
+{
+	char	   *mapping_id;
+	char	   *external_id;
+} MemDead;
+
+typedef struct MemChange
+{
+	char	   *task_id;
+	char	   *mapping_id;
+	TsFieldMask fields;
+	int64		at;
+	bool		synced;
+	bool		deleted;
+	TsTask		old;			/* DELETE: the whole task */
+} MemChange;
+
+typedef struct MemConflict
+{
+	char	   *task_id;
+	char	   *mapping_id;
+	TsConflict	conflict;
+} MemConflict;
+
+typedef struct MemMapping
+{
+	TsMapping	m;
+	bool		held;
+	bool		list_missing;
+	TsError		error;
+} MemMapping;
+
+typedef struct MemDb
+{
+	MemTask		tasks[MEM_MAX_TASKS];
+	int			ntasks;
+	MemLink		links[MEM_MAX_LINKS];
+	int			nlinks;
+	MemInbox	inbox[MEM_MAX_INBOX];
+	int			ninbox;
+	MemIntent	intents[MEM_MAX_INTENTS];
+	int			nintents;
+	MemDead		dead[MEM_MAX_DEAD];
+	int			ndead;
+	MemChange	changes[MEM_MAX_CHANGES];
+	int			nchanges;
+	MemConflict conflicts[MEM_MAX_CONFLICTS];
+	int			nconflicts;
+	MemMapping	mappings[MEM_MAX_MAPPINGS];
+	int			nmappings;
+	int64		seq;
+	int			task_writes;	/* rows of tasks written by syncs */
+} MemDb;
+
+typedef struct MemStore
+{
+	MemDb		db;
+	MemDb		saved;
+	MemoryContext cxt;			/* of all strings */
+	TsFieldMask carries;
+	int64		now;
+	int			nids;
+	void		(*before) (void *arg);
+	void	   *arg;
+	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
+	const char *origin;			/* the mapping that a sync writes from */
+	void	   *escape;			/* where a failing body leaves to */
+	const char *why;
+} MemStore;
+
+extern const TsStore memory_store;
+
+extern MemStore *mem_create(TsFieldMask carries);
+extern MemMapping *mem_add_mapping(MemStore *s, const char *id, const char *provider_id,
+								   const char *project, const char *list);
+extern MemMapping *mem_mapping(MemStore *s, const char *id);
+
+/* The mappings of a provider as a cycle is given them (only: that one; or all others). */
+extern TsMapping *mem_load_mappings(MemStore *s, const char *provider_id, const char *only,
+									bool others, int *n);
+
+/* What a user does.  Fields that are not known are not set; values are kept. */
+extern char *mem_insert(MemStore *s, const char *project, const TsTask *fields);
+extern void mem_update(MemStore *s, const char *task_id, const TsTask *fields);
+extern void mem_delete(MemStore *s, const char *task_id);
+extern void mem_move(MemStore *s, const char *task_id, const char *project);
+
+/* NULL where there is none (any more). */
+extern MemTask *mem_task(MemStore *s, const char *task_id);
+extern MemTask *mem_task_by_title(MemStore *s, const char *title);
+extern MemLink *mem_link(MemStore *s, const char *task_id, const char *mapping_id);
+
+#endif							/* MEMORY_STORE_H */
