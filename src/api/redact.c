@@ -17,6 +17,7 @@
  */
 #include "api/redact.h"
 
+#include "commands/prepare.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
@@ -45,28 +46,49 @@ names_a_secret(const char *text)
 	return false;
 }
 
+/* The statement under way is an EXECUTE of one that names a secret. */
+static const char *executed_query = NULL;
+
+static bool
+is_secret(const ErrorData *edata)
+{
+	return names_a_secret(debug_query_string) ||
+		(debug_query_string != NULL && debug_query_string == executed_query) ||
+		names_a_secret(edata->message) || names_a_secret(edata->detail) ||
+		names_a_secret(edata->context) || names_a_secret(edata->internalquery);
+}
+
 /*
- * Runs inside error reporting, in its memory context.  The message of an error is ours
- * or PostgreSQL's own and goes through, but for a syntax error, which quotes the
- * statement; below errors the message is the statement itself.
+ * Runs inside error reporting, in its memory context.  An error goes to the
+ * client as it is, for it quotes the client's own words; the log gets its
+ * SQLSTATE.  Anything else that is logged is the statement itself.
  */
 static void
 redact(ErrorData *edata)
 {
+	static bool in_redact = false;
+
 	if (prev_emit_log)
 		prev_emit_log(edata);
-	if (!names_a_secret(debug_query_string) && !names_a_secret(edata->message) &&
-		!names_a_secret(edata->detail) && !names_a_secret(edata->context) &&
-		!names_a_secret(edata->internalquery))
+	if (in_redact || !is_secret(edata))
 		return;
+	if (edata->elevel >= ERROR && edata->output_to_client)
+	{
+		edata->output_to_server = false;
+		in_redact = true;
+		ereport(LOG,
+				(errmsg_internal("%s failed with SQLSTATE %s", REPLACEMENT,
+								 unpack_sql_state(edata->sqlerrcode)),
+				 errhidestmt(true), errhidecontext(true)));
+		in_redact = false;
+		return;
+	}
 	edata->hide_stmt = true;
 	edata->hide_ctx = true;
 	edata->detail = edata->detail_log = NULL;
 	edata->context = NULL;
 	edata->internalquery = NULL;
-	if (edata->elevel < ERROR || edata->sqlerrcode == ERRCODE_SYNTAX_ERROR ||
-		edata->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION)
-		edata->message = pstrdup(REPLACEMENT);
+	edata->message = pstrdup(REPLACEMENT);
 }
 
 static void
@@ -80,6 +102,19 @@ static void
 after_parsing(ParseState *pstate, Query *query, JumbleState *jstate)
 {
 	hide_activity(pstate->p_sourcetext);
+	if (pstate->p_sourcetext == debug_query_string)
+		executed_query = NULL;
+	if (query->utilityStmt && IsA(query->utilityStmt, ExecuteStmt))
+	{
+		PreparedStatement *prepared =
+			FetchPreparedStatement(castNode(ExecuteStmt, query->utilityStmt)->name, false);
+
+		if (prepared && names_a_secret(prepared->plansource->query_string))
+		{
+			executed_query = debug_query_string;
+			pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
+		}
+	}
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
 }

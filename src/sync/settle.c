@@ -270,8 +270,8 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, Ts
 	if (d->push.outcome == TS_OUTCOME_DONE && d->push.new_external_id)
 	{
 		change->link_action = TS_LINK_SET;
+		/* No ETag: what others did to it before it moved is yet to be read. */
 		change->external_id = d->push.new_external_id;
-		change->etag = d->push.new_etag;
 		change->uid = row->uid;
 		change->payload = row->payload;
 		change->payload_len = row->payload_len;
