@@ -312,14 +312,15 @@ siblings_needed(const TsCycle *c)
 }
 
 /*
- * What is gone from one list may have come to another after that one was read:
- * those are read again, once.  True when there are any.
+ * What is gone from one list may have come to another after that one was read,
+ * and what has come to one be gone from another: the earlier ones are read
+ * again, once.  True when there are any.
  */
 static bool
 read_earlier_lists_again(TsCycle *c)
 {
 	bool		any = false;
-	bool		gone_later = false;
+	bool		moving_later = false;
 
 	for (int i = c->nruns - 1; i >= 0 && !c->pulled_again; i--)
 	{
@@ -327,10 +328,10 @@ read_earlier_lists_again(TsCycle *c)
 
 		if (r->phase != TS_PHASE_BARRIER)
 			continue;
-		if (gone_later)
+		if (moving_later)
 			ts_pull_again(r);
-		any |= gone_later;
-		gone_later |= r->found_gone;
+		any |= moving_later;
+		moving_later |= r->found_moving;
 	}
 	c->pulled_again = true;
 	return any;

@@ -387,7 +387,7 @@ merged(MergeWork *w)
 				hold_back(w->r, item);
 				break;
 			case TS_MERGE_WAIT_MOVE:
-				w->r->wants_barrier = true;
+				w->r->wants_barrier = w->r->found_moving = true;
 				break;
 			case TS_MERGE_DONE:
 			case TS_MERGE_FOREIGN:

@@ -346,7 +346,7 @@ ts_phase_pulled(TsCycle *c, TsRun *r)
 	if (r->phase != TS_PHASE_PULLED || !ts_transact(c, r, pull_end_body, &w))
 		return;
 	if (r->gone.n > 0)
-		r->wants_barrier = r->found_gone = true;
+		r->wants_barrier = r->found_moving = true;
 	r->phase = TS_PHASE_BARRIER;
 }
 
