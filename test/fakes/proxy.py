@@ -23,13 +23,13 @@ it is" when there is no such file:
 
 A mode may be for one method only: "PUT status 507".
 """
-import gzip
 import http.client
 import os
 import socketserver
 import sys
 import threading
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler
 
 PORT, UPSTREAM, FOLDER = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -89,17 +89,24 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def stream(self, megabytes):
+    def stream(self, megabytes, compressed):
         """A long answer without a length, in chunks."""
-        chunk = b'x' * 65536
         self.note(207)
         self.send_response_only(207)
         self.send_header('Content-Type', 'application/xml')
         self.send_header('Transfer-Encoding', 'chunked')
+        if compressed:
+            self.send_header('Content-Encoding', 'gzip')
         self.end_headers()
-        pieces = [XML_START] + [chunk] * (megabytes * 16) + [XML_END, b'']
-        for piece in pieces:
+        packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+        for piece in [XML_START] + [b'x' * 65536] * (megabytes * 16) + [XML_END]:
+            if compressed:
+                piece = packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
             self.wfile.write(b'%x\r\n%s\r\n' % (len(piece), piece))
+        end = packer.flush() if compressed else b''
+        if end:
+            self.wfile.write(b'%x\r\n%s\r\n' % (len(end), end))
+        self.wfile.write(b'0\r\n\r\n')
 
     def misbehave(self, mode, argument, body):
         xml = [('Content-Type', 'application/xml')]
@@ -111,10 +118,9 @@ class Handler(BaseHTTPRequestHandler):
         elif mode == 'retry-after':
             self.answer(503, [('Retry-After', argument)], b'')
         elif mode == 'huge':
-            self.stream(int(argument))
+            self.stream(int(argument), False)
         elif mode == 'gzip-bomb':
-            bomb = gzip.compress(XML_START + b'x' * (int(argument) << 20) + XML_END, 1)
-            self.answer(207, xml + [('Content-Encoding', 'gzip')], bomb)
+            self.stream(int(argument), True)
         elif mode == 'entities':
             self.answer(207, xml, LAUGHS)
         elif mode == 'silent':
