@@ -8,11 +8,11 @@
 #include "tasksync.h"
 
 #include "fmgr.h"
-#include "pgtime.h"
 #include "store/backend.h"
 #include "sync/sync.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -20,7 +20,7 @@ const char *
 ts_floating_time_zone(void)
 {
 	return ts_default_time_zone[0] != '\0' ? ts_default_time_zone
-		: pg_get_timezone_name(log_timezone);
+		: GetConfigOptionResetString("TimeZone");
 }
 
 int64

@@ -13,6 +13,7 @@
 
 #include <limits.h>
 
+#include "api/redact.h"
 #include "fmgr.h"
 #include "pgtime.h"
 #include "utils/guc.h"
@@ -53,6 +54,7 @@ _PG_init(void)
 	define_rules_settings();
 	MarkGUCPrefixReserved("tasksync");
 	ts_worker_init();
+	ts_redact_init();
 }
 
 /* When, where and how much the workers work. */

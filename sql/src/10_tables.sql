@@ -119,6 +119,11 @@ CREATE TABLE tasksync.task (
 		CHECK (start_time IS NULL OR start_date IS NOT NULL),
 	CONSTRAINT task_due_time_needs_date
 		CHECK (due_time IS NULL OR due_date IS NOT NULL),
+	CONSTRAINT task_dates_of_the_calendar
+		CHECK (start_date BETWEEN '0001-01-01' AND '9999-12-31'
+			   AND due_date BETWEEN '0001-01-01' AND '9999-12-31'
+			   AND remind_at BETWEEN '0001-01-02' AND '9999-12-30'
+			   AND completed_at BETWEEN '0001-01-02' AND '9999-12-30'),
 	CONSTRAINT task_not_its_own_parent
 		CHECK (parent_task_id OPERATOR(pg_catalog.<>) id),
 	FOREIGN KEY (project_id, user_id)

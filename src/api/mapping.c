@@ -335,7 +335,8 @@ tasksync_confirm_deletions(PG_FUNCTION_ARGS)
 		{UUIDOID, TEXTOID}
 	};
 	static TsStatement confirm = {
-		"UPDATE tasksync.mapping_state s SET deletions_confirmed_at = pg_catalog.now()"
+		"UPDATE tasksync.mapping_state s SET deletions_confirmed_at = pg_catalog.now(),"
+		" compared_at = NULL"
 		" WHERE s.mapping_id = $1 AND s.user_id = $2",
 		{UUIDOID, TEXTOID}
 	};

@@ -379,11 +379,21 @@ move_links(const Columns *cols)
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
+	/* What is still to be sent goes with the link. */
+	static TsStatement owed = {
+		"UPDATE tasksync.task_change c SET mapping_id = i.moved_to"
+		" FROM unnest($3::uuid[], $4::uuid[]) AS i(task_id, moved_to)"
+		" WHERE " TS_MINE("c") " AND c.task_id = i.task_id AND c.synced_at IS NULL",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
 	if (cols->n == 0)
 		return;
 	ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
 		   texts(cols, get_moved_to), texts(cols, get_external_id), texts(cols, get_etag),
 		   texts(cols, get_write_seq));
+	ts_run(&owed, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+		   texts(cols, get_moved_to));
 }
 
 /* One statement over (mapping, user, task ids). */

@@ -110,7 +110,8 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
 /*
  * The object of a link is proved gone in its list and an object of the same
  * uid waits in another list of the provider: it went there.  The new object is
- * looked at again at the next pull, since it may have been edited as well.
+ * looked at again at the next pull, since it may have been edited as well; what
+ * was still to be sent to the old list is to be sent to the new one.
  */
 int
 ts_store_relink_moves(void *db, const TsMapping *m)
@@ -139,6 +140,10 @@ ts_store_relink_moves(void *db, const TsMapping *m)
 		" DELETE FROM tasksync.task_inbox g USING move"
 		" WHERE g.mapping_id = move.old_mapping AND g.user_id = $2"
 		"  AND g.external_task_id = move.old_id"
+		"), owed AS ("
+		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
+		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
+		"  AND c.user_id = $2 AND c.synced_at IS NULL"
 		"), awake AS ("
 		" UPDATE tasksync.task_inbox w SET wait_for = NULL, retry_at = pg_catalog.now()"
 		" FROM move WHERE w.mapping_id = move.new_mapping AND w.user_id = $2"

@@ -311,6 +311,32 @@ siblings_needed(const TsCycle *c)
 	return false;
 }
 
+/*
+ * What is gone from one list may have come to another after that one was read,
+ * and what has come to one be gone from another: the earlier ones are read
+ * again, once.  True when there are any.
+ */
+static bool
+read_earlier_lists_again(TsCycle *c)
+{
+	bool		any = false;
+	bool		moving_later = false;
+
+	for (int i = c->nruns - 1; i >= 0 && !c->pulled_again; i--)
+	{
+		TsRun	   *r = &c->runs[i];
+
+		if (r->phase != TS_PHASE_BARRIER)
+			continue;
+		if (moving_later)
+			ts_pull_again(r);
+		any |= moving_later;
+		moving_later |= r->found_moving;
+	}
+	c->pulled_again = true;
+	return any;
+}
+
 /* The current stage is through: open the next one; false at the very end. */
 static bool
 next_stage(TsCycle *c)
@@ -326,6 +352,8 @@ next_stage(TsCycle *c)
 					add_run(c, &c->spec->siblings[i], true);
 				return true;
 			}
+			if (read_earlier_lists_again(c))
+				return true;
 			for (int i = 0; i < c->nruns; i++)
 				if (c->runs[i].phase == TS_PHASE_BARRIER)
 					c->runs[i].phase = c->runs[i].pull_only ? TS_PHASE_END

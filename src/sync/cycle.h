@@ -82,6 +82,8 @@ typedef struct TsRun
 	int			nseen;
 	int			seen_size;		/* a power of two, 0: none */
 	bool		wants_barrier;	/* a deletion or a possible move was met */
+	bool		found_moving;	/* … just now: the other half may be in a list read before */
+	bool		read_before;	/* this is a second pull, of what happened since */
 	bool		barrier_passed; /* every list was read: a copy is no move now */
 	bool		list_gone;		/* the list is not there */
 
@@ -121,6 +123,7 @@ struct TsCycle
 	int			current;
 	bool		siblings_in;
 	bool		unread;			/* some list could not be read: what is gone may be there */
+	bool		pulled_again;	/* lists read before something was found moving were read once more */
 	TsPhase		stage_end;		/* runs go on until they stand here */
 
 	/* the conversation under way */
@@ -153,6 +156,7 @@ extern void ts_phase_list_meta(TsCycle *c, TsRun *r);
 
 /* pull.c */
 extern void ts_phase_pull(TsCycle *c, TsRun *r);
+extern void ts_pull_again(TsRun *r);
 extern void ts_phase_fetch(TsCycle *c, TsRun *r);
 extern void ts_phase_absent(TsCycle *c, TsRun *r);
 extern void ts_phase_pulled(TsCycle *c, TsRun *r);

@@ -113,8 +113,7 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 	change->task_patch = plan->local_patch;
 	change->revived = plan->local_action == TS_ACTION_CREATE && row->task_id != NULL;
 	if (change->revived)
-		change->task_patch.known &= ~row->local_base.known |
-			ts_task_diff(&row->remote_base, &remote->task, TS_ALL_FIELDS);
+		change->task_patch.known &= ~plan->as_before;
 	change->link_action = TS_LINK_SET;
 	change->local_base = plan->local_base;
 	change->remote_base = plan->remote_base;
@@ -388,7 +387,7 @@ merged(MergeWork *w)
 				hold_back(w->r, item);
 				break;
 			case TS_MERGE_WAIT_MOVE:
-				w->r->wants_barrier = true;
+				w->r->wants_barrier = w->r->found_moving = true;
 				break;
 			case TS_MERGE_DONE:
 			case TS_MERGE_FOREIGN:

@@ -207,7 +207,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 	ts_progress(c, r, "listing", 0, 0);
 	op = ts_new_op(c, r, TS_OP_PULL);
 	op->cursor = r->m->cursor;
-	op->full = r->m->audit_due && !r->m->first_pull;
+	op->full = r->m->audit_due && !r->m->first_pull && !r->read_before;
 	op->want_payloads = r->m->first_pull && r->m->nlinks == 0;
 	ts_converse(c, r, listing_observed, listing_done);
 }
@@ -346,8 +346,23 @@ ts_phase_pulled(TsCycle *c, TsRun *r)
 	if (r->phase != TS_PHASE_PULLED || !ts_transact(c, r, pull_end_body, &w))
 		return;
 	if (r->gone.n > 0)
-		r->wants_barrier = true;
+		r->wants_barrier = r->found_moving = true;
 	r->phase = TS_PHASE_BARRIER;
+}
+
+/* The pull is through and committed; read what happened since. */
+void
+ts_pull_again(TsRun *r)
+{
+	if (r->cursor)
+		r->m->cursor = r->cursor;
+	if (r->was_complete)
+		r->m->first_pull = false;
+	r->read_before = true;
+	r->cursor = NULL;
+	r->was_complete = false;
+	r->fetch.n = r->nfetched = r->gone.n = 0;
+	r->phase = TS_PHASE_PULL;
 }
 
 /*

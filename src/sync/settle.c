@@ -270,8 +270,8 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, Ts
 	if (d->push.outcome == TS_OUTCOME_DONE && d->push.new_external_id)
 	{
 		change->link_action = TS_LINK_SET;
+		/* No ETag: what others did to it before it moved is yet to be read. */
 		change->external_id = d->push.new_external_id;
-		change->etag = d->push.new_etag;
 		change->uid = row->uid;
 		change->payload = row->payload;
 		change->payload_len = row->payload_len;
@@ -427,6 +427,34 @@ settle(TsCycle *c, TsRun *r, TsDelivery *d, int n, TsError *err)
 	return true;
 }
 
+static void
+give_up_body(void *arg)
+{
+	SettleWork *w = arg;
+	TsChange	change = {0};
+
+	change.task_id = w->d->intent.task_id;
+	settle_failed(w, w->d, &change);
+	w->c->env->store->apply(w->c->env->db, w->r->m, &change, 1);
+}
+
+/*
+ * One write whose outcome cannot be recorded.  Where a lock was in the way its
+ * intent stays, for the next sync to look into; what breaks a rule of the
+ * database would do so for ever, and is a failure of that task.
+ */
+static void
+give_up(TsCycle *c, TsRun *r, TsDelivery *d, const TsError *err)
+{
+	SettleWork	w = {c, r, d, 1};
+
+	c->result.errors++;
+	if (strncmp(err->sqlstate, "23", 2) != 0)
+		return;
+	d->push.error = *err;
+	ts_transact(c, r, give_up_body, &w);
+}
+
 void
 ts_phase_settle(TsCycle *c, TsRun *r)
 {
@@ -435,23 +463,13 @@ ts_phase_settle(TsCycle *c, TsRun *r)
 	for (int i = 0; i < r->ndeliveries; i++)
 		decode_delivery(c, r, &r->deliveries[i]);
 	if (r->ndeliveries > 0 && !settle(c, r, r->deliveries, r->ndeliveries, &err))
-	{
-		/* One of them cannot be recorded: its intent stays, the others go on. */
-		for (int i = 0; i < r->ndeliveries; i++)
-		{
-			TsError		one = {0};
-
-			if (!settle(c, r, &r->deliveries[i], 1, &one))
-			{
-				c->result.errors++;
-				err = one;
-			}
-		}
-	}
+		for (int i = 0; i < r->ndeliveries && r->phase < TS_PHASE_FINISH; i++)
+			if (!settle(c, r, &r->deliveries[i], 1, &err))
+				give_up(c, r, &r->deliveries[i], &err);
 	r->ndeliveries = 0;
 	if (ts_failed(&r->push_error))
 		ts_run_fail(c, r, &r->push_error);
-	else
+	else if (r->phase < TS_PHASE_FINISH)
 		r->phase = r->after_settle;
 }
 

@@ -110,7 +110,7 @@ register_of(const TsPlanInput *in, TsField f)
 	const TsFieldMask start = BIT(TS_START_DATE) | BIT(TS_START_TIME);
 	const TsFieldMask due = BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME);
 	const TsFieldMask done = BIT(TS_STATUS) | BIT(TS_PERCENT_COMPLETE) | BIT(TS_COMPLETED_AT);
-	bool		no_due = in->local->value[TS_DUE_DATE] == NULL &&
+	bool		no_due = (in->local == NULL || in->local->value[TS_DUE_DATE] == NULL) &&
 		in->remote->value[TS_DUE_DATE] == NULL;
 
 	if (BIT(f) & done)
@@ -448,18 +448,20 @@ plan_only_there(const TsPlanInput *in, TsPlan *out)
 		return;
 
 	/*
-	 * A revival: what they edited is theirs, the rest is ours as it last
-	 * stood, with the precision that the service may lack.
+	 * A revival: the registers that they edited are theirs, the rest is ours
+	 * as it last stood, with the precision that the service may lack.
 	 */
 	out->local_action = TS_ACTION_CREATE;
 	out->edit_beat_delete = linked;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
-		bool		theirs = (edited & BIT(f)) || in->local_base == NULL ||
+		bool		theirs = (edited & register_of(in, f)) || in->local_base == NULL ||
 			!(in->local_base->known & BIT(f));
 
 		if (!(carried & BIT(f)))
 			continue;
+		if (!theirs)
+			out->as_before |= BIT(f);
 		set_field(&out->local_patch, f, theirs ? remote_value(in, f) : in->local_base->value[f]);
 		set_field(&out->local_base, f, out->local_patch.value[f]);
 		set_field(&out->remote_base, f, in->remote->value[f]);

@@ -79,6 +79,7 @@ typedef struct TsPlan
 	TsFieldMask local_won;		/* of those: ours stands, theirs overruled */
 	TsFieldMask remote_won;
 	bool		edit_beat_delete;	/* one side deleted what the other edited */
+	TsFieldMask as_before;		/* local CREATE of what was deleted: fields that nobody there edited */
 } TsPlan;
 
 extern void ts_plan_task(const TsPlanInput *in, TsPlan *out);

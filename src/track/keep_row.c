@@ -37,6 +37,7 @@ typedef struct TaskColumns
 	int			due_date;
 	int			due_time;
 	int			time_zone;
+	int			recurrence_rule;
 	int			percent_complete;
 	int			completed_at;
 	int			updated_at;
@@ -52,6 +53,7 @@ typedef struct TaskColumns
 static const TaskColumns *task_columns(FunctionCallInfo fcinfo, const TsRow *row);
 static void normalise_zone(TsRow *row, const TsRow *old, const TaskColumns *c,
 						   Relation rel);
+static void check_rule(TsRow *row, const TsRow *old, const TaskColumns *c, Relation rel);
 static void clear_time_without_date(TsRow *row, const TsRow *old, int date, int time);
 static void follow_status(TsRow *row, const TsRow *old, const TaskColumns *c);
 static void forget_home(TsRow *row, const TsRow *old, const TaskColumns *c);
@@ -113,6 +115,7 @@ tasksync_keep_task(PG_FUNCTION_ARGS)
 		c = task_columns(fcinfo, &row);
 		ts_row_fill_defaults(&row, rel);
 		normalise_zone(&row, NULL, c, rel);
+		check_rule(&row, NULL, c, rel);
 		follow_status(&row, NULL, c);
 		return ts_row_result(&row);
 	}
@@ -127,6 +130,7 @@ tasksync_keep_task(PG_FUNCTION_ARGS)
 		return ts_row_result(&row);
 
 	normalise_zone(&row, &old, c, rel);
+	check_rule(&row, &old, c, rel);
 	clear_time_without_date(&row, &old, c->start_date, c->start_time);
 	clear_time_without_date(&row, &old, c->due_date, c->due_time);
 	follow_status(&row, &old, c);
@@ -179,6 +183,7 @@ task_columns(FunctionCallInfo fcinfo, const TsRow *row)
 	c->due_date = ts_row_column(row, "due_date");
 	c->due_time = ts_row_column(row, "due_time");
 	c->time_zone = ts_row_column(row, "time_zone");
+	c->recurrence_rule = ts_row_column(row, "recurrence_rule");
 	c->percent_complete = ts_row_column(row, "percent_complete");
 	c->completed_at = ts_row_column(row, "completed_at");
 	c->updated_at = ts_row_column(row, "updated_at");
@@ -191,6 +196,25 @@ task_columns(FunctionCallInfo fcinfo, const TsRow *row)
 	c->sync_status = ts_row_column(row, "sync_status");
 	fcinfo->flinfo->fn_extra = c;
 	return c;
+}
+
+/* A rule that is new here must be one that RFC 5545 knows. */
+static void
+check_rule(TsRow *row, const TsRow *old, const TaskColumns *c, Relation rel)
+{
+	TsError		err = {0};
+	char	   *given;
+
+	if (row->nulls[c->recurrence_rule] ||
+		(old != NULL && ts_row_same(row, old, c->recurrence_rule)))
+		return;
+	given = TextDatumGetCString(row->values[c->recurrence_rule]);
+	if (ts_value_canonical(TS_RECURRENCE_RULE, given, &err) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("recurrence rule \"%s\" of a task cannot be understood", given),
+				 errhint("Use the value of an RFC 5545 RRULE, such as FREQ=WEEKLY;BYDAY=MO."),
+				 errtablecol(rel, c->recurrence_rule + 1)));
 }
 
 /* A zone that is new here must be one that calendars know; its spelling is theirs. */

@@ -30,6 +30,7 @@
 
 #define IDLE_MS			10000	/* the longest sleep */
 #define BUSY_MS			1000	/* … while something runs: progress, cancellation */
+#define LOCKED_MS		200		/* … when something is due that others hold */
 #define CLEAN_UP_MS		(10 * 60 * 1000)
 
 PGDLLEXPORT void ts_worker_main(Datum arg);
@@ -167,7 +168,12 @@ look_for_work(Worker *w)
 		ereport(LOG, (errmsg("tasksync worker could not look for work: %s", err.message)));
 	else
 	{
-		w->sleep_ms = r.next_due;
+
+		/*
+		 * What is due and yet could not be taken is locked by somebody's open
+		 * transaction: that is no reason to ask without a pause.
+		 */
+		w->sleep_ms = r.njobs > 0 ? r.next_due : Max(r.next_due, LOCKED_MS);
 		MemoryContextSwitchTo(w->cxt);
 		cancel_runners(w, &r);
 		for (int i = 0; i < r.njobs; i++)
