@@ -72,6 +72,7 @@ typedef struct TsRun
 
 	/* pull */
 	int64		fetch_seq;		/* taken when the request under way started */
+	int64		pull_seq;		/* … the first of the pull */
 	TsIds		fetch;			/* to be fetched whole */
 	int			nfetched;		/* how many of them were asked for */
 	TsIds		gone;			/* proved gone, linked here */

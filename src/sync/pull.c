@@ -171,6 +171,8 @@ pull_start_body(void *arg)
 	PullStart  *w = arg;
 
 	w->r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
+	if (!w->r->read_before)
+		w->r->pull_seq = w->r->fetch_seq;
 	w->inbox = w->c->env->store->inbox(w->c->env->db, w->r->m, &w->ninbox);
 	if (w->r->m->first_pull)
 	{
@@ -200,7 +202,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 	{
 		if (w.inbox[i].gone || w.inbox[i].wait_for)
 			r->wants_barrier = true;
-		else
+		if (!w.inbox[i].gone)
 			ts_ids_add(r, &r->fetch, w.inbox[i].external_id);
 	}
 
@@ -409,7 +411,10 @@ hold_body(void *arg)
 	w->c->env->store->hold(w->c->env->db, w->r->m, w->why);
 }
 
-/* An object of a sibling's uid that turned out to be no move: a task of its own. */
+/*
+ * An object of a sibling's uid that turned out to be no move: a task of its own.
+ * One last seen in an earlier sync may be gone by now, and is looked at first.
+ */
 static void
 merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
 {
@@ -417,7 +422,8 @@ merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
 	int			n = 0;
 
 	for (int i = 0; i < w->n; i++)
-		if (w->rows[i].wait_for && strncmp(w->rows[i].wait_for, "MOVE ", 5) == 0)
+		if (w->rows[i].wait_for && strncmp(w->rows[i].wait_for, "MOVE ", 5) == 0 &&
+			w->rows[i].fetch_seq >= r->pull_seq)
 		{
 			obs[n].external_id = (char *) w->rows[i].external_id;
 			obs[n].etag = (char *) w->rows[i].etag;
