@@ -39,8 +39,9 @@ keep_task(MemStore *s, TsTask *to, const TsTask *from)
 
 /* Leave the body: what an ERROR does in a server. */
 static void
-raise(MemStore *s, const char *why)
+raise(MemStore *s, const char *sqlstate, const char *why)
 {
+	s->sqlstate = sqlstate;
 	s->why = why;
 	longjmp(*(jmp_buf *) s->escape, 1);
 }
@@ -48,7 +49,7 @@ raise(MemStore *s, const char *why)
 /* A new row of a table, zeroed; rows no longer used are used again. */
 #define ADD(s, array, count) \
 	((count) < lengthof(array) ? memset(&(array)[(count)++], 0, sizeof((array)[0])) \
-	 : (raise(s, "the table is full"), (void *) (array)))
+	 : (raise(s, "54000", "the table is full"), (void *) (array)))
 
 #define ADD_OR_REUSE(row, s, array, count) \
 	do { \
@@ -233,7 +234,7 @@ refuse_cycles(MemStore *s, const MemTask *t)
 		MemTask    *parent = mem_task(s, id);
 
 		if (parent == NULL || same(id, t->id) || ++depth > MEM_MAX_TASKS)
-			raise(s, parent ? "a task is its own ancestor" : "the parent does not exist");
+			raise(s, "23514", parent ? "a task is its own ancestor" : "the parent does not exist");
 		id = parent->fields.value[TS_PARENT_TASK_ID];
 	}
 }
@@ -257,7 +258,7 @@ insert_task(MemStore *s, const char *id, const char *project, const char *home, 
 	if (t == NULL)
 		t = ADD(s, s->db.tasks, s->db.ntasks);
 	else if (t->exists)
-		raise(s, "duplicate key of a task");
+		raise(s, "23505", "duplicate key of a task");
 	memset(t, 0, sizeof(*t));
 	t->id = keep(s, id);
 	t->exists = true;
@@ -404,7 +405,7 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 	{
 		body(arg);
 		if (s->fail_in > 0 && --s->fail_in == 0)
-			raise(s, "the lock was not to be had");
+			raise(s, "55P03", "the lock was not to be had");
 		s->origin = NULL;
 		return true;
 	}
@@ -412,7 +413,7 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 	s->origin = NULL;
 	s->saved.seq = s->db.seq;	/* sequences do not roll back */
 	s->db = s->saved;
-	ts_error(err, "55P03", "%s", s->why);
+	ts_error(err, s->sqlstate, "%s", s->why);
 	return false;
 }
 
@@ -710,6 +711,16 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 	return NULL;
 }
 
+/* What is still to be sent goes with the link. */
+static void
+move_journal(MemStore *s, const char *task_id, const char *from, char *to)
+{
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+			same(s->db.changes[i].mapping_id, from))
+			s->db.changes[i].mapping_id = to;
+}
+
 static int
 relink_moves(void *db, const TsMapping *m)
 {
@@ -729,6 +740,7 @@ relink_moves(void *db, const TsMapping *m)
 			(w = waiting_move(s, l, m->provider_id)) == NULL)
 			continue;
 		gone->used = false;
+		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
 		l->mapping_id = w->mapping_id;
 		l->external_id = (char *) w->row.external_id;
 		l->etag = NULL;
@@ -751,7 +763,7 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	MemLink    *other = link_by_external_id(s, m->id, c->external_id);
 
 	if (other && other != l)
-		raise(s, "duplicate key of a link");
+		raise(s, "23505", "duplicate key of a link");
 	if (l == NULL)
 	{
 		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
@@ -884,7 +896,8 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			{
 				if (mem_link(s, c->task_id, c->moved_to) ||
 					link_by_external_id(s, c->moved_to, c->external_id))
-					raise(s, "duplicate key of a link");
+					raise(s, "23505", "duplicate key of a link");
+				move_journal(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
 				l->mapping_id = mem_mapping(s, c->moved_to)->m.id;
 				l->external_id = keep(s, c->external_id);
 				l->etag = keep(s, c->etag);
@@ -1072,7 +1085,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 		MemIntent  *w;
 
 		if (intent_row(s, m->id, intents[i].task_id))
-			raise(s, "duplicate key of an intent");
+			raise(s, "23505", "duplicate key of an intent");
 		ADD_OR_REUSE(w, s, s->db.intents, s->db.nintents);
 		w->used = true;
 		w->mapping_id = mem_mapping(s, m->id)->m.id;

@@ -142,6 +142,7 @@ typedef struct MemStore
 	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */
+	const char *sqlstate;		/* … and its error */
 	const char *why;
 } MemStore;
 
