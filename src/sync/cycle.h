@@ -73,6 +73,7 @@ typedef struct TsRun
 	/* pull */
 	int64		fetch_seq;		/* taken when the request under way started */
 	int64		pull_seq;		/* … the first of the pull */
+	int64		again_seq;		/* … the first of the second pull, 0: there was none */
 	TsIds		fetch;			/* to be fetched whole */
 	int			nfetched;		/* how many of them were asked for */
 	TsIds		gone;			/* proved gone, linked here */

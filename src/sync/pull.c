@@ -171,7 +171,9 @@ pull_start_body(void *arg)
 	PullStart  *w = arg;
 
 	w->r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
-	if (!w->r->read_before)
+	if (w->r->read_before)
+		w->r->again_seq = w->r->fetch_seq;
+	else
 		w->r->pull_seq = w->r->fetch_seq;
 	w->inbox = w->c->env->store->inbox(w->c->env->db, w->r->m, &w->ninbox);
 	if (w->r->m->first_pull)
@@ -368,7 +370,9 @@ ts_pull_again(TsRun *r)
 }
 
 /*
- * After the barrier: what is gone there, and what turned up elsewhere.
+ * After the barrier: what is gone there, and what turned up elsewhere.  What a
+ * second pull brought waits for the next sync, since the other lists were not
+ * read after it.
  */
 
 typedef struct TombstoneWork
@@ -396,7 +400,7 @@ tombstones_body(void *arg)
 	w->gone = palloc(sizeof(char *) * (w->n + 1));
 	w->ngone = w->nlinked = 0;
 	for (int i = 0; i < w->n; i++)
-		if (w->rows[i].gone)
+		if (w->rows[i].gone && !(w->r->again_seq && w->rows[i].fetch_seq >= w->r->again_seq))
 			w->gone[w->ngone++] = w->rows[i].external_id;
 	known = store->known(w->c->env->db, w->r->m, w->gone, w->ngone);
 	for (int i = 0; i < w->ngone; i++)
@@ -423,7 +427,7 @@ merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
 
 	for (int i = 0; i < w->n; i++)
 		if (w->rows[i].wait_for && strncmp(w->rows[i].wait_for, "MOVE ", 5) == 0 &&
-			w->rows[i].fetch_seq >= r->pull_seq)
+			w->rows[i].fetch_seq >= r->pull_seq && r->again_seq == 0)
 		{
 			obs[n].external_id = (char *) w->rows[i].external_id;
 			obs[n].etag = (char *) w->rows[i].etag;
