@@ -37,6 +37,7 @@ struct TsRunner
 	TsConversation *conv;
 	TsTransfer *transfer;
 	TsRequest	request;
+	TsError		failure;		/* of taking in a piece of the answer under way */
 	TimestampTz started_at;
 	int64		bytes_in;
 	int64		bytes_out;
@@ -131,9 +132,12 @@ static void
 on_data(void *arg, const char *chunk, size_t len)
 {
 	TsRunner   *run = arg;
-	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+	MemoryContext old;
 
 	run->bytes_in += len;
+	if (ts_failed(&run->failure))
+		return;
+	old = MemoryContextSwitchTo(run->cxt);
 	PG_TRY();
 	{
 		if (run->cycle)
@@ -143,8 +147,9 @@ on_data(void *arg, const char *chunk, size_t len)
 	}
 	PG_CATCH();
 	{
-		run->transfer = NULL;
-		fail_from_catch(run);
+		/* The transfer is in our caller's hands: the job ends with it. */
+		MemoryContextSwitchTo(run->cxt);
+		ts_error_from_catch(&run->failure);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
@@ -162,11 +167,14 @@ on_done(void *arg, const TsResponse *resp)
 	run->bytes_in += resp->body_len;
 	PG_TRY();
 	{
-		if (run->cycle)
+		if (ts_failed(&run->failure))
+			finish(run, &run->failure, false);
+		else if (run->cycle)
 			ts_cycle_response(run->cycle, resp);
 		else
 			run->conv->provider->response(run->conv, resp);
-		pump(run);
+		if (!run->done)
+			pump(run);
 	}
 	PG_CATCH();
 	{
