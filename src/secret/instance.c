@@ -78,12 +78,15 @@ bool
 ts_instance_check(TsError *err)
 {
 	static TsStatement stmt = {"SELECT id, database_oid FROM tasksync.instance"};
+	char	   *id;
 
-	if (ts_run_args(&stmt, 0, NULL) == 0 ||
-		(strtoul(ts_col(0, 2), NULL, 10) == MyDatabaseId && file_names_us(ts_col(0, 1))))
+	if (ts_run_args(&stmt, 0, NULL) == 0)
+		return true;
+	id = ts_col(0, 1);			/* the path below is looked up by a statement of its own */
+	if (strtoul(ts_col(0, 2), NULL, 10) == MyDatabaseId && file_names_us(id))
 		return true;
 	ts_error(err, "55000", "this database is a copy of one that syncs with the same services");
-	ts_error_detail(err, "The file \"%s\" does not name it.", instance_path(ts_col(0, 1)));
+	ts_error_detail(err, "The file \"%s\" does not name it.", instance_path(id));
 	ts_error_hint(err, "If the original is gone, or no longer syncs, call tasksync.adopt_clone().");
 	return false;
 }
