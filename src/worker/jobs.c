@@ -18,6 +18,13 @@
 #define CLEAN_UP_BATCH 10000
 
 /*
+ * What the last look at the journal that was committed saw, and what the
+ * present one sees: one that is rolled back has queued nothing.
+ */
+static char *looked = NULL;
+static char *looking = NULL;
+
+/*
  * A dead worker's job is tried again; where the same job was queued meanwhile,
  * that one does its work.  One that killed worker after worker is given up: the
  * schedule will queue another.
@@ -104,15 +111,12 @@ queue_changed_mappings(void)
 		" ON CONFLICT DO NOTHING",
 		{INT4OID, INT4OID, TEXTOID}
 	};
-	static char *last = NULL;
-	char	   *now;
 
 	ts_run_args(&snapshot, 0, NULL);
-	now = MemoryContextStrdup(TopMemoryContext, ts_col(0, 1));
-	ts_run(&stmt, ts_int(ts_max_attempts), ts_int(ts_push_delay_ms), ts_text(last));
-	if (last)
-		pfree(last);
-	last = now;
+	if (looking)
+		pfree(looking);
+	looking = MemoryContextStrdup(TopMemoryContext, ts_col(0, 1));
+	ts_run(&stmt, ts_int(ts_max_attempts), ts_int(ts_push_delay_ms), ts_text(looked));
 }
 
 void
@@ -120,6 +124,15 @@ ts_jobs_schedule(void)
 {
 	queue_due_providers();
 	queue_changed_mappings();
+}
+
+void
+ts_jobs_scheduled(void)
+{
+	if (looked)
+		pfree(looked);
+	looked = looking;
+	looking = NULL;
 }
 
 TsJob *

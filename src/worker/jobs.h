@@ -41,6 +41,9 @@ extern void ts_jobs_take_over(void);
 /* Queue what is due: providers by their schedule, mappings with new changes. */
 extern void ts_jobs_schedule(void);
 
+/* … and that is committed. */
+extern void ts_jobs_scheduled(void);
+
 /* Up to n jobs that are due become RUNNING; allocated in CurrentMemoryContext. */
 extern TsJob *ts_jobs_claim(int max, int *n);
 

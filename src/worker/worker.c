@@ -168,6 +168,7 @@ look_for_work(Worker *w)
 		ereport(LOG, (errmsg("tasksync worker could not look for work: %s", err.message)));
 	else
 	{
+		ts_jobs_scheduled();
 
 		/*
 		 * What is due and yet could not be taken is locked by somebody's open
