@@ -138,19 +138,24 @@ ts_jobs_scheduled(void)
 TsJob *
 ts_jobs_claim(int max, int *n)
 {
-	/* one job at a time for a provider: a cycle may touch all its lists */
+	/*
+	 * One job at a time for a provider: a cycle may touch all its lists.  The
+	 * others of it must not use up the limit either.
+	 */
 	static TsStatement stmt = {
 		"UPDATE tasksync.sync_job j SET status = 'RUNNING', attempts = j.attempts + 1,"
 		" started_at = pg_catalog.now(), finished_at = NULL, worker_pid = $2, progress = NULL,"
 		" error_code = NULL, error_message = NULL, error_detail = NULL, error_hint = NULL"
-		" FROM (SELECT DISTINCT ON (q.provider_id) q.id, q.user_id FROM tasksync.sync_job q"
+		" FROM (SELECT s.id, s.user_id FROM tasksync.sync_job s"
+		"  WHERE s.status = 'PENDING' AND (s.id, s.user_id) IN ("
+		"   SELECT due.id, due.user_id FROM"
+		"   (SELECT DISTINCT ON (q.provider_id, q.user_id) q.id, q.user_id FROM tasksync.sync_job q"
 		"   WHERE q.status = 'PENDING' AND q.run_at <= pg_catalog.now()"
 		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
 		"     AND r.provider_id = q.provider_id AND r.user_id = q.user_id)"
-		"   ORDER BY q.provider_id, q.run_at, q.id) due"
-		" WHERE j.id = due.id AND j.user_id = due.user_id AND j.status = 'PENDING'"
-		"  AND j.id IN (SELECT s.id FROM tasksync.sync_job s WHERE s.status = 'PENDING'"
-		"   AND s.run_at <= pg_catalog.now() ORDER BY s.run_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
+		"   ORDER BY q.provider_id, q.user_id, q.run_at, q.id) due)"
+		"  ORDER BY s.run_at LIMIT $1 FOR UPDATE SKIP LOCKED) next"
+		" WHERE j.id = next.id AND j.user_id = next.user_id"
 		" RETURNING j.id, j.user_id, j.provider_id::text, j.mapping_id::text, j.kind,"
 		"  j.args ->> 'list', j.attempts, j.max_attempts",
 		{INT4OID, INT4OID}
