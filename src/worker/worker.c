@@ -257,6 +257,11 @@ fix_plans(void)
 	 * else's syncs: the item is set aside and tried again.
 	 */
 	SetConfigOption("lock_timeout", "300ms", PGC_SUSET, PGC_S_OVERRIDE);
+
+	/* What a database sets for its sessions is not meant for us: see lock_rows(). */
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 void
