@@ -271,10 +271,11 @@ tasksync_delete_mapping(PG_FUNCTION_ARGS)
 	};
 	static TsStatement disconnect = {
 		"UPDATE tasksync.task t SET provider_id = NULL, external_task_id = NULL, external_url = NULL,"
-		" sync_status = NULL FROM tasksync.task_link l"
-		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND t.id = l.task_id AND t.user_id = $2"
-		"  AND t.provider_id = $3",
-		{UUIDOID, TEXTOID, UUIDOID}
+		" sync_status = NULL"
+		" WHERE t.id = ANY (ARRAY(SELECT l.task_id FROM tasksync.task_link l"
+		"  WHERE l.mapping_id = $1 AND l.user_id = $2)) AND t.user_id = $2 AND t.provider_id = $3",
+		{UUIDOID, TEXTOID, UUIDOID},
+		.unbounded = true
 	};
 	static TsStatement remove = {
 		"DELETE FROM tasksync.task_list_mapping m WHERE m.id = $1 AND m.user_id = $2",

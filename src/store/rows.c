@@ -388,7 +388,8 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		"     WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state = 'LIVE'"
 		"      AND (om.project_id = t.project_id OR om.provider_id = m.provider_id))))))"
 		" ORDER BY k.task_id LIMIT $4",
-		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID}
+		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID},
+		.unbounded = true
 	};
 	TsDb	   *d = db;
 	const char *uncarried[TS_NFIELDS];

@@ -14,6 +14,30 @@
 #include "utils/uuid.h"
 
 /*
+ * A cached plan is that of the tables as they were when it was made.  Made for
+ * tables that were empty, it walks a whole index for each element of an array,
+ * and a first pull gives it a thousand.  Calls with many elements are planned
+ * each time: that costs a millisecond, and they take many.
+ */
+#define MANY_ELEMENTS	50
+
+static bool
+has_many_elements(const TsStatement *stmt, int nargs, const TsArg *args)
+{
+	for (int i = 0; i < nargs; i++)
+	{
+		ArrayType  *array;
+
+		if ((stmt->types[i] != TEXTARRAYOID && stmt->types[i] != BOOLARRAYOID) || args[i].isnull)
+			continue;
+		array = DatumGetArrayTypeP(args[i].value);
+		if (ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) >= MANY_ELEMENTS)
+			return true;
+	}
+	return false;
+}
+
+/*
  * SPI leaves CurrentMemoryContext at its own, which ends with SPI_finish();
  * callers want their results in the context they came with.
  */
@@ -21,25 +45,28 @@ uint64
 ts_run_args(TsStatement *stmt, int nargs, const TsArg *args)
 {
 	MemoryContext old = CurrentMemoryContext;
+	bool		many = stmt->unbounded || has_many_elements(stmt, nargs, args);
+	SPIPlanPtr *plan = many ? &stmt->plan_many : &stmt->plan;
 	Datum		values[TS_MAX_ARGS];
 	char		nulls[TS_MAX_ARGS];
 	int			rc;
 
-	if (stmt->plan == NULL)
+	if (*plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(stmt->sql, nargs, stmt->types);
+		SPIPlanPtr	made = SPI_prepare_cursor(stmt->sql, nargs, stmt->types,
+											  many ? CURSOR_OPT_CUSTOM_PLAN : 0);
 
-		if (plan == NULL)
+		if (made == NULL)
 			elog(ERROR, "could not prepare statement: %s", SPI_result_code_string(SPI_result));
-		SPI_keepplan(plan);
-		stmt->plan = plan;
+		SPI_keepplan(made);
+		*plan = made;
 	}
 	for (int i = 0; i < nargs; i++)
 	{
 		values[i] = args[i].value;
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
-	rc = SPI_execute_plan(stmt->plan, values, nulls, false, 0);
+	rc = SPI_execute_plan(*plan, values, nulls, false, 0);
 	if (rc < 0)
 		elog(ERROR, "could not execute statement: %s", SPI_result_code_string(rc));
 	MemoryContextSwitchTo(old);

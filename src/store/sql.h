@@ -20,7 +20,9 @@ typedef struct TsStatement
 {
 	const char *sql;
 	Oid			types[TS_MAX_ARGS];
-	SPIPlanPtr	plan;
+	bool		unbounded;		/* its arguments don't tell how many rows it meets */
+	SPIPlanPtr	plan;			/* for a few rows; kept as it is */
+	SPIPlanPtr	plan_many;		/* planned anew for each execution */
 } TsStatement;
 
 typedef struct TsArg

@@ -57,9 +57,9 @@ ts_refuse_cycles(TriggerData *trigger)
 	SPIPlanPtr	plan;
 
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		plan = ts_plan(&after_insert, "WITH RECURSIVE " NEW_PARENTS FIND_CYCLE, 0, NULL);
+		plan = ts_plan(&after_insert, "WITH RECURSIVE " NEW_PARENTS FIND_CYCLE, 0, NULL, 0);
 	else if (lock_users_of_moved_tasks())
-		plan = ts_plan(&after_update, "WITH RECURSIVE " MOVED_ROWS FIND_CYCLE, 0, NULL);
+		plan = ts_plan(&after_update, "WITH RECURSIVE " MOVED_ROWS FIND_CYCLE, 0, NULL, 0);
 	else
 		return;
 
@@ -84,7 +84,7 @@ lock_users_of_moved_tasks(void)
 	ts_plan(&plan, "WITH " MOVED_ROWS
 			" SELECT pg_advisory_xact_lock(hashtextextended('tasksync parents', hashtextextended(u.user_id, 0)))"
 			" FROM (SELECT DISTINCT user_id FROM moved ORDER BY user_id) u",
-			0, NULL);
+			0, NULL, 0);
 	if (SPI_execute_plan(plan, NULL, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not lock the users of moved tasks");
 	return SPI_processed > 0;

@@ -106,10 +106,11 @@ tasksync_mapping_goes(PG_FUNCTION_ARGS)
 	ts_row_open(&row, RelationGetDescr(trigger->tg_relation), trigger->tg_trigtuple);
 	mapping = mapping_row(&row);
 	run(&disconnect, "UPDATE tasksync.task t SET provider_id = NULL"
-		" FROM tasksync.task_link l"
-		" WHERE l.mapping_id = $1 AND l.user_id = $2"
-		" AND t.id = l.task_id AND t.user_id = l.user_id AND t.provider_id = $3"
-		" AND t.external_task_id IS NOT DISTINCT FROM l.external_task_id",
+		" WHERE t.id = ANY (ARRAY(SELECT l.task_id FROM tasksync.task_link l"
+		"  WHERE l.mapping_id = $1 AND l.user_id = $2)) AND t.user_id = $2 AND t.provider_id = $3"
+		" AND t.external_task_id IS NOT DISTINCT FROM"
+		"  (SELECT l.external_task_id FROM tasksync.task_link l"
+		"   WHERE l.task_id = t.id AND l.mapping_id = $1 AND l.user_id = $2)",
 		mapping.id, mapping.user_id, mapping.provider_id);
 	run(&settle, "UPDATE tasksync.task_conflict"
 		" SET resolution = 'LOCAL', resolved_at = now()"
@@ -226,7 +227,8 @@ list_external_ids(MappingRow mapping)
 }
 
 /*
- * A statement of (uuid, text, uuid), of which it may ignore the last.
+ * A statement of (uuid, text, uuid), of which it may ignore the last.  Planned
+ * each time: a mapping may have any number of tasks.
  */
 static void
 run(SPIPlanPtr *plan, const char *sql, Datum first, Datum second, Datum third)
@@ -235,7 +237,7 @@ run(SPIPlanPtr *plan, const char *sql, Datum first, Datum second, Datum third)
 	Datum		values[3] = {first, second, third};
 	int			result;
 
-	ts_plan(plan, sql, 3, types);
+	ts_plan(plan, sql, 3, types, CURSOR_OPT_CUSTOM_PLAN);
 	result = SPI_execute_plan(*plan, values, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));

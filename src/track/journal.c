@@ -35,10 +35,11 @@ typedef enum Event
 
 /*
  * A plan is made with the number of changed rows that it first meets in mind,
- * and kept.  One for a few rows must never be used for many, nor the reverse: a
- * hash join over all links is as bad for one row as a loop is for a million.
+ * and the tables as they are, and kept.  That is fine for a few rows.  For many,
+ * a hash join over all links may be right or a loop over an index, and the plan
+ * is made anew.
  */
-#define MANY_ROWS	1000
+#define MANY_ROWS	50
 
 static SPIPlanPtr plans[N_EVENTS][2];
 
@@ -87,14 +88,14 @@ write_journal(TriggerData *trigger, Event event)
 	Oid			types[1] = {UUIDOID};
 	bool		isnull;
 	Datum		mapping = apply_mapping_datum(&isnull);
-	SPIPlanPtr *plan;
+	bool		many = n_rows >= MANY_ROWS;
+	SPIPlanPtr *plan = &plans[event][many];
 
 	if (n_rows == 0)
 		return;
-	plan = &plans[event][n_rows >= MANY_ROWS];
 	if (*plan == NULL)
 		ts_plan(plan, journal_sql(event, RelationGetDescr(trigger->tg_relation)),
-				1, types);
+				1, types, many ? CURSOR_OPT_CUSTOM_PLAN : 0);
 	if (SPI_execute_plan(*plan, &mapping, isnull ? "n" : " ", false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write the journal");
 	if (SPI_processed > 0)
@@ -117,7 +118,7 @@ have_all_compared(void)
 			"  (SELECT m.id, m.user_id FROM new_rows t"
 			"   JOIN tasksync.task_list_mapping m"
 			"    ON m.project_id = t.project_id AND m.user_id = t.user_id)",
-			0, NULL);
+			0, NULL, CURSOR_OPT_CUSTOM_PLAN);
 	if (SPI_execute_plan(plan, NULL, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not have restored tasks compared");
 	if (SPI_processed > 0)
@@ -225,11 +226,11 @@ apply_mapping_datum(bool *isnull)
 }
 
 SPIPlanPtr
-ts_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *argtypes)
+ts_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *argtypes, int options)
 {
 	if (*plan == NULL)
 	{
-		SPIPlanPtr	made = SPI_prepare(sql, nargs, argtypes);
+		SPIPlanPtr	made = SPI_prepare_cursor(sql, nargs, argtypes, options);
 
 		if (made == NULL)
 			elog(ERROR, "could not prepare \"%s\": %s",

@@ -99,10 +99,12 @@ extern const char *const ts_task_user_columns[];
 	"   AND h.user_id = t.user_id)))"
 
 /*
- * ts_plan: a plan kept for the life of the backend; *plan is made when NULL.
- *		To be called with SPI connected and as the owner.
+ * ts_plan: a plan kept for the life of the backend; *plan is made when NULL,
+ *		with these options of SPI_prepare_cursor().  To be called with SPI
+ *		connected and as the owner.
  */
-extern SPIPlanPtr ts_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *argtypes);
+extern SPIPlanPtr ts_plan(SPIPlanPtr *plan, const char *sql, int nargs, Oid *argtypes,
+						  int options);
 
 /* ts_refuse_cycles: 23514 where a statement made a task its own ancestor. */
 extern void ts_refuse_cycles(TriggerData *trigger);
