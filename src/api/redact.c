@@ -17,6 +17,7 @@
  */
 #include "api/redact.h"
 
+#include "access/xact.h"
 #include "commands/prepare.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -27,21 +28,32 @@
 
 #define REPLACEMENT "<a statement with credentials>"
 
-static const char *const names[] = {"add_provider", "add_account", "set_credentials"};
+/* The functions' names are a word of three letters and one of these. */
+static const struct
+{
+	const char *word;
+	const char *rest;
+}			names[] = {{"add", "_provider"}, {"add", "_account"}, {"set", "_credentials"}};
 
 static emit_log_hook_type prev_emit_log = NULL;
 static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
-static ExecutorStart_hook_type prev_executor_start = NULL;
+static ExecutorRun_hook_type prev_executor_run = NULL;
 
-/* Does the text hold one of the names, in any case of letters? */
+/*
+ * Does the text hold one of the names, in any case of letters?  Every statement
+ * of the server is asked this, and some are megabytes long: only underscores are
+ * looked at.
+ */
 static bool
 names_a_secret(const char *text)
 {
 	if (text == NULL)
 		return false;
-	for (const char *p = text; *p; p++)
+	for (const char *p = text; (p = strchr(p, '_')) != NULL; p++)
 		for (int i = 0; i < lengthof(names); i++)
-			if (pg_strncasecmp(p, names[i], strlen(names[i])) == 0)
+			if (p - text >= 3 &&
+				pg_strncasecmp(p - 3, names[i].word, 3) == 0 &&
+				pg_strncasecmp(p, names[i].rest, strlen(names[i].rest)) == 0)
 				return true;
 	return false;
 }
@@ -119,14 +131,35 @@ after_parsing(ParseState *pstate, Query *query, JumbleState *jstate)
 		prev_post_parse_analyze(pstate, query, jstate);
 }
 
-static void
-before_executing(QueryDesc *queryDesc, int eflags)
+/* Asked at every query that the client's statement runs, and told once. */
+static bool
+client_names_a_secret(void)
 {
-	hide_activity(queryDesc->sourceText);
-	if (prev_executor_start)
-		prev_executor_start(queryDesc, eflags);
+	static const char *asked = NULL;
+	static TimestampTz asked_at = 0;
+	static bool answer = false;
+
+	if (asked != debug_query_string || asked_at != GetCurrentStatementStartTimestamp())
+	{
+		asked = debug_query_string;
+		asked_at = GetCurrentStatementStartTimestamp();
+		answer = names_a_secret(debug_query_string);
+	}
+	return answer;
+}
+
+/* By the extended protocol a statement is shown again when it is executed. */
+static void
+before_executing(QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once)
+{
+	if (client_names_a_secret())
+		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
 	else
-		standard_ExecutorStart(queryDesc, eflags);
+		hide_activity(queryDesc->sourceText);
+	if (prev_executor_run)
+		prev_executor_run(queryDesc, direction, count, execute_once);
+	else
+		standard_ExecutorRun(queryDesc, direction, count, execute_once);
 }
 
 void
@@ -138,6 +171,6 @@ ts_redact_init(void)
 	emit_log_hook = redact;
 	prev_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = after_parsing;
-	prev_executor_start = ExecutorStart_hook;
-	ExecutorStart_hook = before_executing;
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = before_executing;
 }
