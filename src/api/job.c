@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(tasksync_sync_now);
 PG_FUNCTION_INFO_V1(tasksync_wait_for_job);
 PG_FUNCTION_INFO_V1(tasksync_start_worker);
 
-#define FIRST_POLL_MS	10
+#define FIRST_POLL_MS	5
 #define LAST_POLL_MS	200
 #define WORKER_GRACE_MS 3000	/* for the launcher to start one */
 
@@ -344,11 +344,12 @@ look_at_job(int64 id, const char *user_id, MemoryContext cxt, JobState *state)
 static void
 wait_for_job(int64 id, const char *user_id, TimestampTz deadline, MemoryContext cxt)
 {
-	long		poll_ms = FIRST_POLL_MS;
+	TimestampTz start = GetCurrentTimestamp();
 
 	for (;;)
 	{
 		JobState	state;
+		long		waited;
 
 		look_at_job(id, user_id, cxt, &state);
 		SPI_commit();			/* lets go of the snapshot */
@@ -367,8 +368,8 @@ wait_for_job(int64 id, const char *user_id, TimestampTz deadline, MemoryContext 
 					(errcode(ERRCODE_QUERY_CANCELED),
 					 errmsg("timed out waiting for job " INT64_FORMAT, id),
 					 errhint("The job goes on; see tasksync.job_status(" INT64_FORMAT ").", id)));
-		pause_ms(poll_ms);
-		poll_ms = Min(poll_ms * 2, LAST_POLL_MS);
+		waited = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+		pause_ms(Min(Max(waited / 50, FIRST_POLL_MS), LAST_POLL_MS));
 	}
 }
 

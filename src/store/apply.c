@@ -100,13 +100,27 @@ static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
 static const char *get_payload(const TsChange *c) { return c->payload; }
 static const char *get_local_base(const TsChange *c) { return json(&c->local_base); }
 
-/* Most often theirs is what ours is: NULL then, to be parsed once only. */
+static bool
+same_text(const TsTask *a, const TsTask *b)
+{
+	if (a->known != b->known)
+		return false;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		const char *one = a->value[f];
+		const char *other = b->value[f];
+
+		if (one != other && (one == NULL || other == NULL || strcmp(one, other) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* Most often theirs is what ours is: NULL then, to be written and parsed once only. */
 static const char *
 get_remote_base(const TsChange *c)
 {
-	const char *theirs = json(&c->remote_base);
-
-	return strcmp(theirs, json(&c->local_base)) == 0 ? NULL : theirs;
+	return same_text(&c->remote_base, &c->local_base) ? NULL : json(&c->remote_base);
 }
 
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }

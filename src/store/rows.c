@@ -226,63 +226,6 @@ lock_rows(const TsDb *db, const TsMapping *m, TsArg task_ids)
 }
 
 TsLinkRow *
-ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids,
-			   int n, bool *sibling, bool *dead)
-{
-	static TsStatement find = {
-		"SELECT l.task_id::text FROM tasksync.task_link l"
-		" WHERE " TS_MINE("l") " AND l.external_task_id = ANY ($3)"
-		" UNION ALL"
-		" SELECT l.task_id::text FROM tasksync.task_link l"
-		" WHERE " TS_MINE("l") " AND l.external_uid = ANY ($4)"
-		"  AND l.external_task_id IS NULL",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	static TsStatement stmt = {
-		"SELECT" ROW_COLUMNS ","
-		" EXISTS (SELECT FROM tasksync.task_link sl"
-		"  JOIN tasksync.task_list_mapping sm ON sm.id = sl.mapping_id AND sm.user_id = sl.user_id"
-		"  WHERE sm.provider_id = m.provider_id AND sm.user_id = $2 AND sm.id <> $1"
-		"   AND sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL),"
-		" EXISTS (SELECT FROM tasksync.dead_remote d"
-		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id)"
-		" FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) "
-		ROW_MAPPING
-		" LEFT JOIN LATERAL (SELECT x.* FROM"
-		"  (SELECT a.* FROM tasksync.task_link a WHERE " TS_MINE("a")
-		"    AND a.external_task_id = k.id"
-		"   UNION ALL"
-		"   SELECT b.* FROM tasksync.task_link b WHERE " TS_MINE("b")
-		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL) x LIMIT 1) l ON true"
-		" LEFT JOIN tasksync.task t ON t.id = l.task_id AND " TS_OF_USER("t", "$2")
-		ROW_ELSEWHERE
-		" ORDER BY k.n",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
-	};
-	TsArg		ids = ts_texts(external_ids, n);
-	TsArg		uid_array = ts_texts(uids, n);
-	TsLinkRow  *rows;
-	int			found = ts_run(&find, ts_uuid(m->id), ts_text(m->user_id), ids, uid_array);
-
-	if (found > 0)
-	{
-		char	  **task_ids = palloc(sizeof(char *) * found);
-
-		for (int i = 0; i < found; i++)
-			task_ids[i] = ts_col_text(i, 1, NULL);
-		lock_rows(db, m, ts_texts((const char *const *) task_ids, found));
-	}
-	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ids, uid_array);
-	rows = read_rows(m, n);
-	for (int i = 0; i < n; i++)
-	{
-		sibling[i] = ts_col_bool(i, 23);
-		dead[i] = ts_col_bool(i, 24);
-	}
-	return rows;
-}
-
-TsLinkRow *
 ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int n)
 {
 	static TsStatement stmt = {
@@ -303,6 +246,66 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
 	rows = read_rows(m, n);
 	for (int i = 0; i < n; i++)
 		rows[i].task_id = pstrdup(task_ids[i]);
+	return rows;
+}
+
+/*
+ * Most objects of a first pull are unknown here, and most of an incremental
+ * one known: the rows themselves are read for those only that were found.
+ */
+TsLinkRow *
+ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids,
+			   int n, bool *sibling, bool *dead)
+{
+	static TsStatement find = {
+		"SELECT (SELECT x.task_id::text FROM"
+		"  (SELECT a.task_id FROM tasksync.task_link a WHERE " TS_MINE("a")
+		"    AND a.external_task_id = k.id"
+		"   UNION ALL"
+		"   SELECT b.task_id FROM tasksync.task_link b WHERE " TS_MINE("b")
+		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL) x LIMIT 1),"
+		" EXISTS (SELECT FROM tasksync.task_link sl"
+		"  WHERE sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL"
+		"   AND EXISTS (SELECT FROM tasksync.task_list_mapping m"
+		"    JOIN tasksync.task_list_mapping sm"
+		"     ON sm.provider_id = m.provider_id AND sm.user_id = m.user_id"
+		"    WHERE m.id = $1 AND m.user_id = $2 AND sm.id = sl.mapping_id"
+		"     AND sm.user_id = sl.user_id AND sm.id <> m.id)),"
+		" EXISTS (SELECT FROM tasksync.dead_remote d"
+		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id)"
+		" FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) ORDER BY k.n",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+	TsLinkRow  *found;
+	const char **task_ids = palloc(sizeof(char *) * (n + 1));
+	int		   *place = palloc(sizeof(int) * (n + 1));
+	int			nfound = 0;
+
+	ts_run(&find, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n),
+		   ts_texts(uids, n));
+	for (int i = 0; i < n; i++)
+	{
+		rows[i].mapping_id = m->id;
+		sibling[i] = ts_col_bool(i, 2);
+		dead[i] = ts_col_bool(i, 3);
+		if (ts_col_null(i, 1))
+			continue;
+		task_ids[nfound] = ts_col_text(i, 1, NULL);
+		place[nfound++] = i;
+	}
+	if (nfound == 0)
+		return rows;
+	found = ts_store_links_by_task(db, m, task_ids, nfound);
+	for (int i = 0; i < nfound; i++)
+	{
+		const char *external_id = found[i].external_id;
+
+		/* unless it was bound to another object, or moved, before it was locked */
+		if (found[i].linked &&
+			(external_id == NULL || strcmp(external_id, external_ids[place[i]]) == 0))
+			rows[place[i]] = found[i];
+	}
 	return rows;
 }
 

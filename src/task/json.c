@@ -247,23 +247,27 @@ ts_task_from_json(const char *json, size_t len, TsTask *task, TsError *err)
 void
 ts_json_string(StringInfo out, const char *s)
 {
-	static const char escaped[] = "\b\f\n\r\t\"\\";
+	static const char specials[] = "\b\f\n\r\t\"\\"
+		"\x01\x02\x03\x04\x05\x06\x07\x0b\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17"
+		"\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
 	static const char letters[] = "bfnrt\"\\";
 
 	appendStringInfoCharMacro(out, '"');
-	for (; *s; s++)
+	for (;;)
 	{
-		const char *special = strchr(escaped, *s);
+		size_t		plain = strcspn(s, specials);
+		size_t		special;
 
-		if (special != NULL)
-		{
-			appendStringInfoCharMacro(out, '\\');
-			appendStringInfoCharMacro(out, letters[special - escaped]);
-		}
-		else if ((unsigned char) *s < ' ')
-			appendStringInfo(out, "\\u%04x", (unsigned char) *s);
+		appendBinaryStringInfo(out, s, plain);
+		s += plain;
+		if (*s == '\0')
+			break;
+		special = strchr(specials, *s) - specials;
+		if (special < strlen(letters))
+			appendStringInfo(out, "\\%c", letters[special]);
 		else
-			appendStringInfoCharMacro(out, *s);
+			appendStringInfo(out, "\\u%04x", (unsigned char) *s);
+		s++;
 	}
 	appendStringInfoCharMacro(out, '"');
 }
@@ -285,7 +289,10 @@ ts_task_to_json(const TsTask *task, TsFieldMask mask, StringInfo out)
 
 		if ((task->known & mask & TS_FIELD_BIT(f)) == 0)
 			continue;
-		appendStringInfo(out, "%s\"%s\": ", separator, info->name);
+		appendStringInfoString(out, separator);
+		appendStringInfoCharMacro(out, '"');
+		appendStringInfoString(out, info->name);
+		appendStringInfoString(out, "\": ");
 		if (value == NULL)
 			appendStringInfoString(out, "null");
 		else if (info->kind == TS_KIND_INTEGER || info->kind == TS_KIND_TAGS)
