@@ -55,11 +55,13 @@ copied_bin()
 # A new folder for things that need not survive: in memory where there is room.
 scratch_folder()
 {
-	local base=${TMPDIR:-/tmp} free
+	local free
 
 	free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
-	[ "${free:-0}" -lt 2000000 ] || base=/dev/shm
-	mktemp -d "$base/tasksync-$1.XXXXXX"
+	if [ "${free:-0}" -ge 2000000 ] && mktemp -d "/dev/shm/tasksync-$1.XXXXXX" 2>/dev/null; then
+		return
+	fi
+	mktemp -d "${TMPDIR:-/tmp}/tasksync-$1.XXXXXX"
 }
 
 free_port()
