@@ -116,6 +116,7 @@ CREATE TABLE tasksync.task_trash (
 		REFERENCES tasksync.task_list_mapping (id, user_id) ON DELETE SET NULL (mapping_id)
 );
 
+CREATE INDEX task_trash_task_idx ON tasksync.task_trash (task_id, user_id);
 CREATE INDEX task_trash_job_idx ON tasksync.task_trash (job_id, user_id);
 CREATE INDEX task_trash_mapping_idx ON tasksync.task_trash (mapping_id, user_id);
 
@@ -203,11 +204,12 @@ CREATE TABLE tasksync.task_inbox (
 	mapping_id uuid NOT NULL,
 	external_task_id text NOT NULL,
 	user_id text NOT NULL,
+	external_uid text,
 	payload text,
 	etag text,
 	gone boolean NOT NULL DEFAULT false,
 	fetch_seq bigint NOT NULL DEFAULT 0,
-	wait_for text,
+	wait_for text CHECK (wait_for IN ('MOVE', 'FOREIGN')),
 	fail_count int NOT NULL DEFAULT 0,
 	retry_at timestamptz,
 	error_code text,
@@ -222,11 +224,15 @@ CREATE TABLE tasksync.dead_remote (
 	mapping_id uuid NOT NULL,
 	external_task_id text NOT NULL,
 	user_id text NOT NULL,
+	external_uid text,
+	task_id uuid,
 	died_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	PRIMARY KEY (mapping_id, external_task_id, user_id),
 	FOREIGN KEY (mapping_id, user_id)
 		REFERENCES tasksync.task_list_mapping (id, user_id) ON DELETE CASCADE
 );
+
+CREATE INDEX dead_remote_uid_idx ON tasksync.dead_remote (external_uid, user_id);
 
 CREATE TABLE tasksync.secret (
 	account_id uuid NOT NULL,

@@ -217,11 +217,12 @@ COMMENT ON TABLE tasksync.task_inbox IS 'what came from a service and is not mer
 COMMENT ON COLUMN tasksync.task_inbox.mapping_id IS 'the mapping';
 COMMENT ON COLUMN tasksync.task_inbox.external_task_id IS 'its id there';
 COMMENT ON COLUMN tasksync.task_inbox.user_id IS 'whose mapping';
+COMMENT ON COLUMN tasksync.task_inbox.external_uid IS 'the name that its parts there know it by, as far as it could be read';
 COMMENT ON COLUMN tasksync.task_inbox.payload IS 'the service''s own text; NULL of a tombstone';
 COMMENT ON COLUMN tasksync.task_inbox.etag IS 'its version';
 COMMENT ON COLUMN tasksync.task_inbox.gone IS 'a tombstone';
 COMMENT ON COLUMN tasksync.task_inbox.fetch_seq IS 'number taken from sync_seq when the request started';
-COMMENT ON COLUMN tasksync.task_inbox.wait_for IS 'the parent that has to come first';
+COMMENT ON COLUMN tasksync.task_inbox.wait_for IS 'MOVE: it may come from another list of the provider, which is to be read first; FOREIGN: no task, left alone';
 COMMENT ON COLUMN tasksync.task_inbox.fail_count IS 'failures in a row';
 COMMENT ON COLUMN tasksync.task_inbox.retry_at IS 'when to try again';
 COMMENT ON COLUMN tasksync.task_inbox.error_code IS 'SQLSTATE of error_message';
@@ -232,7 +233,10 @@ COMMENT ON TABLE tasksync.dead_remote IS 'tasks known to be deleted at a service
 COMMENT ON COLUMN tasksync.dead_remote.mapping_id IS 'the mapping';
 COMMENT ON COLUMN tasksync.dead_remote.external_task_id IS 'its id there';
 COMMENT ON COLUMN tasksync.dead_remote.user_id IS 'whose mapping';
+COMMENT ON COLUMN tasksync.dead_remote.external_uid IS 'its name there, by which it is known when it turns up again';
+COMMENT ON COLUMN tasksync.dead_remote.task_id IS 'the task that it was';
 COMMENT ON COLUMN tasksync.dead_remote.died_at IS 'when that was found';
+COMMENT ON INDEX tasksync.dead_remote_uid_idx IS 'the task that an object was which turns up again';
 
 COMMENT ON TABLE tasksync.secret IS 'secrets of accounts, encrypted; nobody but the owner reads them';
 COMMENT ON COLUMN tasksync.secret.account_id IS 'the account';
@@ -270,6 +274,7 @@ COMMENT ON INDEX tasksync.task_change_pending_idx IS 'what is still to go';
 COMMENT ON INDEX tasksync.task_change_task_idx IS 'a task''s changes';
 COMMENT ON INDEX tasksync.task_conflict_task_idx IS 'a task''s conflicts';
 COMMENT ON INDEX tasksync.task_conflict_mapping_idx IS 'foreign key';
+COMMENT ON INDEX tasksync.task_trash_task_idx IS 'what a task was when a sync deleted it';
 COMMENT ON INDEX tasksync.task_trash_job_idx IS 'what a job did';
 COMMENT ON INDEX tasksync.task_trash_mapping_idx IS 'foreign key';
 COMMENT ON INDEX tasksync.sync_job_one_pending_per_mapping IS 'a second call finds the first one''s job';

@@ -229,6 +229,7 @@ preview_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 
 		*row = rows[i];
 		row->external_id = copy_text(row->external_id);
+		row->uid = copy_text(row->uid);
 		row->etag = copy_text(row->etag);
 		row->wait_for = copy_text(row->wait_for);
 		if (row->payload)

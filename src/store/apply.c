@@ -127,6 +127,7 @@ static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
+static const char *get_dead_uid(const TsChange *c) { return c->dead_uid; }
 static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
 static const char *get_error_message(const TsChange *c) { return c->failure.message; }
 static const char *get_conflict_base(const TsChange *c) { return json(&c->conflict.base); }
@@ -162,6 +163,7 @@ static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
 static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
 static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
+static bool owes(const TsChange *c) { return c->owes; }
 static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
 
 /* A field of the patches as an array of texts; tags as array literals. */
@@ -231,8 +233,8 @@ import_tasks(const Columns *cols)
 
 /*
  * A task that comes back to life is as it was when it was deleted, edits that
- * were never sent included, but for what was edited there: the journal holds
- * the whole row.  Where it does not any more, the base is next best.
+ * were never sent included, but for what was edited there: the journal or the
+ * trash holds the whole row.  Where they do not any more, the base is next best.
  */
 static void
 revive_tasks(const Columns *cols)
@@ -251,10 +253,15 @@ revive_tasks(const Columns *cols)
 		" pg_catalog.now(), 'SYNCED'"
 		" FROM unnest($7::uuid[], $8::text[]::jsonb[], $9::text[], $10::text[]::timestamptz[],"
 		"  $11::text[]::jsonb[]) AS i(id, fields, external_id, modified_at, base)"
-		" LEFT JOIN LATERAL (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old') AS fields"
-		"  FROM (SELECT c.change_data FROM tasksync.task_change c"
-		"   WHERE " TS_MINE("c") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
-		"   ORDER BY c.id DESC LIMIT 1) d, LATERAL pg_catalog.jsonb_each(d.change_data) e) old ON true"
+		" LEFT JOIN LATERAL (SELECT f.fields FROM"
+		"  (SELECT c.created_at, (SELECT pg_catalog.jsonb_object_agg(e.key, e.value -> 'old')"
+		"    FROM pg_catalog.jsonb_each(c.change_data) e) AS fields"
+		"    FROM tasksync.task_change c"
+		"    WHERE " TS_OF_USER("c", "$2") " AND c.task_id = i.id AND c.change_type = 'DELETE'"
+		"   UNION ALL"
+		"   SELECT g.created_at, g.old_row FROM tasksync.task_trash g"
+		"    WHERE " TS_OF_USER("g", "$2") " AND g.task_id = i.id AND g.action = 'DELETE') f"
+		"  ORDER BY f.created_at DESC LIMIT 1) old ON true"
 		" CROSS JOIN LATERAL pg_catalog.jsonb_to_record(COALESCE(old.fields, i.base) || i.fields)"
 		"  AS x(" FIELD_DEFINITIONS ", is_auto_scheduled boolean, source text)",
 		{UUIDOID, TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID, TEXTARRAYOID, TEXTARRAYOID,
@@ -583,18 +590,42 @@ note_conflicts(const Columns *cols)
 			   texts(cols, get_resolution), ts_long(cols->db->job_id));
 }
 
+/*
+ * What is still to be sent and is no edit of a user's (ours stood against
+ * theirs, say) may be nowhere in the journal, which tells where to look.
+ */
+static void
+note_owed(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"INSERT INTO tasksync.task_change (user_id, task_id, provider_id, mapping_id, change_type)"
+		" SELECT $2, i.task_id, $4, $1, 'UPDATE' FROM unnest($3::uuid[]) AS i(task_id)"
+		" WHERE NOT EXISTS (SELECT FROM tasksync.task_change c WHERE " TS_MINE("c")
+		"  AND c.task_id = i.task_id AND c.synced_at IS NULL)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, UUIDOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   ts_uuid(cols->m->provider_id));
+}
+
 static void
 bury(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.dead_remote (mapping_id, user_id, external_task_id)"
-		" SELECT $1, $2, i.id FROM unnest($3::text[]) AS i(id)"
-		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET died_at = pg_catalog.now()",
-		{UUIDOID, TEXTOID, TEXTARRAYOID}
+		"INSERT INTO tasksync.dead_remote (mapping_id, user_id, external_task_id, external_uid, task_id)"
+		" SELECT $1, $2, i.id, i.uid, i.task_id FROM unnest($3::text[], $4::text[], $5::uuid[])"
+		"  AS i(id, uid, task_id)"
+		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET"
+		"  external_uid = EXCLUDED.external_uid, task_id = EXCLUDED.task_id,"
+		"  died_at = pg_catalog.now()",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
 	if (cols->n > 0)
-		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_dead_id));
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_dead_id),
+			   texts(cols, get_dead_uid), texts(cols, get_task_id));
 }
 
 static void
@@ -651,6 +682,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(failed, fail_links(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));
 	APPLY(deletes_task, delete_tasks(&cols));
+	APPLY(owes, note_owed(&cols));
 	APPLY(buries, bury(&cols));
 	APPLY(clears_intent, run_by_task(&cols, &clear_intents));
 	APPLY(clears_inbox, clear_inbox(&cols));

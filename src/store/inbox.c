@@ -17,15 +17,16 @@ void
 ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 {
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_inbox AS o (mapping_id, user_id, external_task_id, payload, etag,"
-		" gone, fetch_seq, wait_for, fail_count, retry_at, error_code, error_message)"
-		" SELECT $1, $2, i.id, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
+		"INSERT INTO tasksync.task_inbox AS o (mapping_id, user_id, external_task_id, external_uid,"
+		" payload, etag, gone, fetch_seq, wait_for, fail_count, retry_at, error_code, error_message)"
+		" SELECT $1, $2, i.id, i.uid, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
 		"  CASE WHEN i.code IS NULL THEN 0 ELSE 1 END,"
 		"  CASE WHEN i.code IS NOT NULL THEN pg_catalog.now() + interval '30 s' END, i.code, i.message"
 		" FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[]::int8[],"
-		"  $8::text[], $9::text[], $10::text[])"
-		"  AS i(id, payload, etag, gone, seq, wait_for, code, message)"
+		"  $8::text[], $9::text[], $10::text[], $11::text[])"
+		"  AS i(id, payload, etag, gone, seq, wait_for, code, message, uid)"
 		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET"
+		" external_uid = EXCLUDED.external_uid,"
 		" payload = EXCLUDED.payload, etag = EXCLUDED.etag, gone = EXCLUDED.gone,"
 		" fetch_seq = EXCLUDED.fetch_seq, wait_for = EXCLUDED.wait_for,"
 		" error_code = EXCLUDED.error_code, error_message = EXCLUDED.error_message,"
@@ -35,9 +36,9 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		"  ELSE pg_catalog.now() + LEAST(interval '6 h',"
 		"   interval '30 s' * pg_catalog.power(2, o.fail_count)) END",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
-	const char **v = palloc0(sizeof(char *) * n * 7);
+	const char **v = palloc0(sizeof(char *) * n * 8);
 	bool	   *gone = palloc(sizeof(bool) * n);
 
 	for (int i = 0; i < n; i++)
@@ -52,10 +53,12 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		v[4 * n + i] = r->wait_for;
 		v[5 * n + i] = ts_failed(&r->error) ? r->error.sqlstate : NULL;
 		v[6 * n + i] = ts_failed(&r->error) ? r->error.message : NULL;
+		v[7 * n + i] = r->uid;
 	}
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(v, n), ts_texts(v + n, n),
 		   ts_texts(v + 2 * n, n), ts_bools(gone, n), ts_texts(v + 3 * n, n),
-		   ts_texts(v + 4 * n, n), ts_texts(v + 5 * n, n), ts_texts(v + 6 * n, n));
+		   ts_texts(v + 4 * n, n), ts_texts(v + 5 * n, n), ts_texts(v + 6 * n, n),
+		   ts_texts(v + 7 * n, n));
 }
 
 /*
@@ -66,15 +69,16 @@ TsInboxRow *
 ts_store_inbox(void *db, const TsMapping *m, int *n)
 {
 	static TsStatement stmt = {
-		"SELECT i.external_task_id, i.payload, i.etag, i.gone, i.fetch_seq, i.wait_for"
+		"SELECT i.external_task_id, i.payload, i.etag, i.gone, i.fetch_seq, i.wait_for, i.external_uid"
 		" FROM tasksync.task_inbox i"
 		" JOIN tasksync.task_list_mapping m ON m.id = i.mapping_id AND m.user_id = i.user_id"
 		" WHERE i.mapping_id = $1 AND i.user_id = $2"
-		"  AND (i.gone OR i.wait_for LIKE 'MOVE %' OR i.retry_at <= pg_catalog.now())"
+		"  AND (i.gone OR i.wait_for = 'MOVE' OR i.retry_at <= pg_catalog.now())"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		"   JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
-		"   WHERE i.wait_for = 'MOVE ' || l.external_uid AND l.user_id = $2 AND lm.id <> $1"
+		"   WHERE i.wait_for = 'MOVE' AND l.external_uid = i.external_uid AND l.user_id = $2"
+		"    AND lm.id <> $1"
 		"    AND lm.provider_id = m.provider_id AND t.project_id = m.project_id)"
 		" ORDER BY i.created_at, i.external_task_id",
 		{UUIDOID, TEXTOID}
@@ -91,6 +95,7 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		rows[i].gone = ts_col_bool(i, 4);
 		rows[i].fetch_seq = ts_col_long(i, 5);
 		rows[i].wait_for = ts_col_text(i, 6, NULL);
+		rows[i].uid = ts_col_text(i, 7, NULL);
 	}
 	return rows;
 }
@@ -108,13 +113,59 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
 }
 
 /*
- * The object of a link is proved gone in its list and an object of the same
- * uid waits in another list of the provider: it went there.  The new object is
- * looked at again at the next pull, since it may have been edited as well; what
- * was still to be sent to the old list is to be sent to the new one.
+ * The object of a link is proved gone in its list, and the task has a link in
+ * another list of the provider already: this one is over.
  */
-int
-ts_store_relink_moves(void *db, const TsMapping *m)
+static int
+follow_links(const TsMapping *m)
+{
+	static TsStatement stmt = {
+		"WITH move AS MATERIALIZED ("
+		" SELECT DISTINCT ON (l.id) l.id AS link_id, l.task_id, l.mapping_id AS old_mapping,"
+		"  l.external_task_id AS old_id, lm.project_id AS old_project,"
+		"  o.mapping_id AS new_mapping, o.external_task_id AS new_id, nm.project_id"
+		" FROM tasksync.task_link l"
+		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
+		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
+		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_link o ON o.task_id = l.task_id AND o.user_id = l.user_id"
+		"  AND o.id <> l.id AND o.external_task_id IS NOT NULL"
+		" JOIN tasksync.task_list_mapping nm ON nm.id = o.mapping_id AND nm.user_id = o.user_id"
+		"  AND nm.provider_id = lm.provider_id"
+		" WHERE lm.provider_id = $1 AND l.user_id = $2"
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox og WHERE og.mapping_id = o.mapping_id"
+		"   AND og.user_id = o.user_id AND og.external_task_id = o.external_task_id AND og.gone)"
+		" ORDER BY l.id, o.id"
+		"), linked AS ("
+		" DELETE FROM tasksync.task_link l USING move WHERE l.id = move.link_id AND l.user_id = $2"
+		"), buried AS ("
+		" DELETE FROM tasksync.task_inbox g USING move"
+		" WHERE g.mapping_id = move.old_mapping AND g.user_id = $2"
+		"  AND g.external_task_id = move.old_id"
+		"), settled AS ("
+		" DELETE FROM tasksync.task_intent w USING move"
+		" WHERE w.mapping_id = move.old_mapping AND w.task_id = move.task_id AND w.user_id = $2"
+		"), owed AS ("
+		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
+		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
+		"  AND c.user_id = $2 AND c.synced_at IS NULL)"
+		" UPDATE tasksync.task t SET project_id = move.project_id, external_task_id = move.new_id"
+		" FROM move WHERE t.id = move.task_id AND t.user_id = $2 AND t.project_id = move.old_project",
+		{UUIDOID, TEXTOID}
+	};
+
+	return ts_run(&stmt, ts_uuid(m->provider_id), ts_text(m->user_id));
+}
+
+/*
+ * The object of a link is proved gone in its list and an object of the same
+ * uid waits in another list of the provider, or was set aside there: it went
+ * over.  The new object is looked at again at the next pull, since it may have
+ * been edited as well; what was still to be sent to the old list is to be sent
+ * to the new one, and an update in doubt is looked into there.
+ */
+static int
+move_links(const TsMapping *m)
 {
 	static TsStatement stmt = {
 		"WITH move AS MATERIALIZED ("
@@ -125,7 +176,8 @@ ts_store_relink_moves(void *db, const TsMapping *m)
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
 		"  AND g.external_task_id = l.external_task_id AND g.gone"
-		" JOIN tasksync.task_inbox w ON w.wait_for = 'MOVE ' || l.external_uid AND w.user_id = l.user_id"
+		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
+		"  AND NOT w.gone"
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
 		"  AND nm.provider_id = lm.provider_id AND nm.id <> lm.id"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
@@ -140,6 +192,11 @@ ts_store_relink_moves(void *db, const TsMapping *m)
 		" DELETE FROM tasksync.task_inbox g USING move"
 		" WHERE g.mapping_id = move.old_mapping AND g.user_id = $2"
 		"  AND g.external_task_id = move.old_id"
+		"), doubted AS ("
+		" UPDATE tasksync.task_intent w SET mapping_id = move.new_mapping,"
+		"  external_task_id = move.new_id"
+		" FROM move WHERE w.mapping_id = move.old_mapping AND w.task_id = move.task_id"
+		"  AND w.user_id = $2"
 		"), owed AS ("
 		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
 		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
@@ -152,10 +209,17 @@ ts_store_relink_moves(void *db, const TsMapping *m)
 		" FROM move WHERE t.id = move.task_id AND t.user_id = $2",
 		{UUIDOID, TEXTOID}
 	};
+
+	return ts_run(&stmt, ts_uuid(m->provider_id), ts_text(m->user_id));
+}
+
+int
+ts_store_relink_moves(void *db, const TsMapping *m)
+{
 	int			moved;
 
 	ts_apply_mapping = m->id;
-	moved = ts_run(&stmt, ts_uuid(m->provider_id), ts_text(m->user_id));
+	moved = follow_links(m) + move_links(m);
 	ts_apply_mapping = NULL;
 	return moved;
 }

@@ -78,8 +78,13 @@ read_mapping(int i, TsMapping *m)
 	m->project_from_list = ts_col_bool(i, 25);
 	m->list_agreed = m->base_name != NULL;
 	m->gone_since = ts_col(i, 26);
+	m->held = ts_col_bool(i, 27);
 }
 
+/*
+ * The mappings to be synced (that one, or all of the provider); or the others,
+ * held ones included, which are only read.
+ */
 TsMapping *
 ts_load_mappings(const char *provider_id, const char *user_id, const char *mapping_id,
 				 bool others, int *n)
@@ -97,14 +102,15 @@ ts_load_mappings(const char *provider_id, const char *user_id, const char *mappi
 		" j.name, pg_catalog.lower(j.color), s.list_base ->> 'name', s.list_base ->> 'color',"
 		" s.list_base ->> 'project_name', s.list_base ->> 'project_color',"
 		" (s.list_base ->> 'from_list')::boolean,"
-		" s.gone_since"
+		" s.gone_since, m.sync_status IS NOT DISTINCT FROM 'HELD'"
 		" FROM tasksync.task_list_mapping m"
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
 		" JOIN tasksync.project j ON j.id = m.project_id AND j.user_id = m.user_id"
 		" JOIN tasksync.mapping_state s ON s.mapping_id = m.id AND s.user_id = m.user_id"
 		" WHERE m.provider_id = $1 AND m.user_id = $2 AND p.enabled AND m.sync_enabled"
-		"  AND COALESCE(m.sync_status NOT IN ('HELD', 'DISCONNECTED'), true)"
-		"  AND CASE WHEN $3::uuid IS NULL THEN NOT $4 ELSE (m.id = $3) <> $4 END"
+		"  AND m.sync_status IS DISTINCT FROM 'DISCONNECTED'"
+		"  AND (m.sync_status IS NOT DISTINCT FROM 'HELD' OR ($3::uuid IS NOT NULL AND m.id <> $3)) = $4"
+		"  AND (m.id IS NOT DISTINCT FROM $3 OR $3 IS NULL OR $4)"
 		" ORDER BY m.created_at, m.id",
 		{UUIDOID, TEXTOID, UUIDOID, BOOLOID}
 	};
@@ -241,7 +247,8 @@ ts_store_mapping_end(void *db, const TsMapping *m, const TsError *err)
 		" sync_status = CASE WHEN m.sync_status = 'DISCONNECTED' THEN m.sync_status"
 		"  WHEN $3 IS NULL THEN 'OK' ELSE 'ERROR' END,"
 		" error_code = $3, error_message = $4"
-		" WHERE m.id = $1 AND m.user_id = $2",
+		/* held by a TRUNCATE meanwhile */
+		" WHERE m.id = $1 AND m.user_id = $2 AND m.sync_status IS DISTINCT FROM 'HELD'",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	static TsStatement confirmed = {

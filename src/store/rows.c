@@ -254,8 +254,7 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
  * one known: the rows themselves are read for those only that were found.
  */
 TsLinkRow *
-ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids,
-			   int n, bool *sibling, bool *dead)
+ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids, int n)
 {
 	static TsStatement find = {
 		"SELECT (SELECT x.task_id::text FROM"
@@ -263,18 +262,25 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"    AND a.external_task_id = k.id"
 		"   UNION ALL"
 		"   SELECT b.task_id FROM tasksync.task_link b WHERE " TS_MINE("b")
-		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL) x LIMIT 1),"
-		" EXISTS (SELECT FROM tasksync.task_link sl"
+		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL"
+		"   UNION ALL"
+		"   SELECT d.task_id FROM tasksync.dead_remote d"
+		"    JOIN tasksync.task_list_mapping dm ON dm.id = d.mapping_id AND dm.user_id = d.user_id"
+		"    WHERE d.external_uid = k.uid AND d.user_id = $2 AND dm.provider_id = $5"
+		"     AND NOT EXISTS (SELECT FROM tasksync.task_link c"
+		"      JOIN tasksync.task_list_mapping cm ON cm.id = c.mapping_id AND cm.user_id = c.user_id"
+		"      WHERE c.task_id = d.task_id AND c.user_id = $2 AND cm.provider_id = $5)"
+		"  ) x LIMIT 1),"
+		" (SELECT pg_catalog.min(sl.mapping_id::text) FROM tasksync.task_link sl"
 		"  WHERE sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL"
-		"   AND EXISTS (SELECT FROM tasksync.task_list_mapping m"
-		"    JOIN tasksync.task_list_mapping sm"
-		"     ON sm.provider_id = m.provider_id AND sm.user_id = m.user_id"
-		"    WHERE m.id = $1 AND m.user_id = $2 AND sm.id = sl.mapping_id"
-		"     AND sm.user_id = sl.user_id AND sm.id <> m.id)),"
+		"   AND EXISTS (SELECT FROM tasksync.task_list_mapping sm"
+		"    WHERE sm.id = sl.mapping_id AND sm.user_id = sl.user_id AND sm.user_id = $2"
+		"     AND sm.provider_id = $5 AND sm.id <> $1 AND sm.sync_enabled"
+		"     AND sm.sync_status IS DISTINCT FROM 'DISCONNECTED')),"
 		" EXISTS (SELECT FROM tasksync.dead_remote d"
 		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id)"
 		" FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) ORDER BY k.n",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, UUIDOID}
 	};
 	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
 	TsLinkRow  *found;
@@ -283,12 +289,12 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 	int			nfound = 0;
 
 	ts_run(&find, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n),
-		   ts_texts(uids, n));
+		   ts_texts(uids, n), ts_uuid(m->provider_id));
 	for (int i = 0; i < n; i++)
 	{
 		rows[i].mapping_id = m->id;
-		sibling[i] = ts_col_bool(i, 2);
-		dead[i] = ts_col_bool(i, 3);
+		rows[i].sibling = ts_col_text(i, 2, NULL);
+		rows[i].id_is_dead = ts_col_bool(i, 3);
 		if (ts_col_null(i, 1))
 			continue;
 		task_ids[nfound] = ts_col_text(i, 1, NULL);
@@ -299,12 +305,15 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 	found = ts_store_links_by_task(db, m, task_ids, nfound);
 	for (int i = 0; i < nfound; i++)
 	{
+		TsLinkRow  *row = &rows[place[i]];
 		const char *external_id = found[i].external_id;
 
-		/* unless it was bound to another object, or moved, before it was locked */
-		if (found[i].linked &&
-			(external_id == NULL || strcmp(external_id, external_ids[place[i]]) == 0))
-			rows[place[i]] = found[i];
+		/* unless it was bound to another object before it was locked */
+		if (external_id && strcmp(external_id, external_ids[place[i]]) != 0)
+			continue;
+		found[i].sibling = row->sibling;
+		found[i].id_is_dead = row->id_is_dead;
+		*row = found[i];
 	}
 	return rows;
 }
@@ -379,13 +388,18 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		" LEFT JOIN tasksync.task t ON t.id = k.task_id AND " TS_OF_USER("t", "$2")
 		ROW_ELSEWHERE
 		" WHERE ($3::uuid IS NULL OR k.task_id > $3)"
+		"  AND m.sync_status IS DISTINCT FROM 'HELD'"
 		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now())"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1"
 		"   AND w.user_id = $2 AND w.task_id = k.task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox i WHERE i.mapping_id = $1"
 		"   AND i.user_id = $2 AND i.external_task_id = l.external_task_id)"
-		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id AND"
-		"   (m.mirror OR ($1 = tasksync.home_mapping(m.project_id, $2)"
+		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id"
+		"   AND NOT EXISTS (SELECT FROM tasksync.task_intent ow"
+		"    JOIN tasksync.task_list_mapping wm ON wm.id = ow.mapping_id AND wm.user_id = ow.user_id"
+		"    WHERE ow.task_id = t.id AND ow.user_id = $2 AND wm.provider_id = m.provider_id"
+		"     AND wm.sync_enabled)"
+		"   AND (m.mirror OR ($1 = tasksync.home_mapping(m.project_id, $2)"
 		"    AND NOT EXISTS (SELECT FROM tasksync.task_link ol"
 		"     JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
 		"     WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state = 'LIVE'"

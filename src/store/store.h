@@ -43,6 +43,7 @@ typedef struct TsMapping
 	bool		first_pull;		/* no pull was ever completed: matching is on */
 	bool		audit_due;		/* a complete listing is due */
 	bool		compare_due;	/* every task is to be compared with its link */
+	bool		held;			/* read only, until deletions are confirmed */
 	bool		deletions_confirmed;
 	int64		nlinks;			/* live links */
 	char	   *project_name;
@@ -85,6 +86,9 @@ typedef struct TsLinkRow
 	bool		project_mapped; /* moved: its project has a list at some service */
 	char	   *local_times[TS_NFIELDS];	/* last change here per field, from the journal */
 	int			fail_count;
+	/* links() only: */
+	char	   *sibling;		/* another mapping of the provider that links the uid, or NULL */
+	bool		id_is_dead;		/* the external id is remembered as dead */
 } TsLinkRow;
 
 /* What is known of an object that a listing names. */
@@ -159,25 +163,32 @@ typedef struct TsChange
 	const char *moved_to;		/* the link's new mapping, or NULL */
 	const char *modified_at;	/* the service's time of last change */
 
+	bool		owes;			/* something is still to be sent: see that the journal says so */
+
 	bool		has_conflict;
 	TsConflict	conflict;
 
 	bool		clear_intent;
 	const char *clear_inbox;	/* external id whose inbox row is done with */
-	const char *dead_external_id;	/* remember as dead */
+	const char *dead_external_id;	/* remember as dead … */
+	const char *dead_uid;		/* … and that this uid was the task's */
 	TsError		failure;		/* set: count a failure against the link, retry later */
 } TsChange;
+
+#define TS_WAIT_MOVE	"MOVE"		/* an object of its uid is linked in another list */
+#define TS_WAIT_FOREIGN "FOREIGN"	/* no task */
 
 /* An observation that waits: a tombstone, a possible move, a poison item. */
 typedef struct TsInboxRow
 {
 	const char *external_id;
+	const char *uid;			/* NULL: not known */
 	const char *payload;
 	size_t		payload_len;
 	const char *etag;
 	bool		gone;
 	int64		fetch_seq;
-	const char *wait_for;		/* "MOVE uid", "FOREIGN", or NULL */
+	const char *wait_for;		/* TS_WAIT_…, or NULL */
 	TsError		error;
 } TsInboxRow;
 
@@ -202,13 +213,12 @@ typedef struct TsStore
 
 	/*
 	 * One row per observation: found by external id, else by uid in this
-	 * mapping; linked = false where there is none.  "sibling" says that the uid
-	 * is linked in another mapping of the same provider; "dead" that the
-	 * external id is remembered as dead.
+	 * mapping; linked = false where there is none.  Its task_id then is that of
+	 * the task whose object of this uid died at the provider, if any: here is
+	 * that task again.  A sibling counts only while it takes part in syncs.
 	 */
 	TsLinkRow  *(*links) (void *db, const TsMapping *m,
-						  const char **external_ids, const char **uids, int n,
-						  bool *sibling, bool *dead);
+						  const char **external_ids, const char **uids, int n);
 	/* the same by task; rows come in the order of task_ids */
 	TsLinkRow  *(*links_by_task) (void *db, const TsMapping *m, const char **task_ids, int n);
 	/* parents' uids -> task ids here; NULL where there is none */
@@ -222,9 +232,11 @@ typedef struct TsStore
 	void		(*inbox_drop) (void *db, const TsMapping *m, const char **external_ids, int n);
 
 	/*
-	 * Among the provider's lists: where a link's object is proved gone and
-	 * an object of the same uid waits in another list, the link (and the task)
-	 * goes over there.  Says how many did.
+	 * Among the provider's lists: where a link's object is proved gone and an
+	 * object of the same uid waits (or was set aside) in another list, the link
+	 * goes over there, with the task, what is owed, and an update in doubt.
+	 * Where the task has a link there already, this one is over.  Says how many
+	 * tasks went.
 	 */
 	int			(*relink_moves) (void *db, const TsMapping *m);
 

@@ -27,6 +27,7 @@ static const PhaseFunction phase_functions[] = {
 	[TS_PHASE_ABSENT] = ts_phase_absent,
 	[TS_PHASE_PULLED] = ts_phase_pulled,
 	[TS_PHASE_TOMBSTONES] = ts_phase_tombstones,
+	[TS_PHASE_BURY] = ts_phase_bury,
 	[TS_PHASE_LIST_META] = ts_phase_list_meta,
 	[TS_PHASE_CANDIDATES] = ts_phase_candidates,
 	[TS_PHASE_SEND] = ts_phase_send,
@@ -43,6 +44,7 @@ add_run(TsCycle *c, TsMapping *m, bool pull_only)
 
 	r->m = m;
 	r->pull_only = pull_only;
+	r->held = m->held;
 	r->phase = TS_PHASE_LIST_CREATE;
 	r->cxt = AllocSetContextCreate(c->cxt, "tasksync mapping", ALLOCSET_DEFAULT_SIZES);
 	r->batch_cxt = AllocSetContextCreate(r->cxt, "tasksync push batch", ALLOCSET_DEFAULT_SIZES);
@@ -172,6 +174,16 @@ ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total)
 {
 	if (c->env->progress)
 		c->env->progress(c->env->arg, r->m, doing, done, total);
+}
+
+/* Is that list among those read by this cycle? */
+bool
+ts_takes_part(const TsCycle *c, const char *mapping_id)
+{
+	for (int i = 0; i < c->nruns; i++)
+		if (strcmp(c->runs[i].m->id, mapping_id) == 0)
+			return true;
+	return false;
 }
 
 /* The mass-delete guard: more than a share of the list and more than so many. */
@@ -360,6 +372,12 @@ next_stage(TsCycle *c)
 						: TS_PHASE_TOMBSTONES;
 				else if (!c->runs[i].list_gone)
 					c->unread = true;
+			c->stage_end = TS_PHASE_BURIED;
+			return true;
+		case TS_PHASE_BURIED:
+			for (int i = 0; i < c->nruns; i++)
+				if (c->runs[i].phase == TS_PHASE_BURIED)
+					c->runs[i].phase = TS_PHASE_LIST_META;
 			c->stage_end = TS_PHASE_PUSHED;
 			return true;
 		case TS_PHASE_PUSHED:

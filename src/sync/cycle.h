@@ -25,6 +25,8 @@ typedef enum TsPhase
 	TS_PHASE_PULLED,
 	TS_PHASE_BARRIER,			/* end of the pull stage */
 	TS_PHASE_TOMBSTONES,
+	TS_PHASE_BURY,
+	TS_PHASE_BURIED,			/* end of the burial stage */
 	TS_PHASE_LIST_META,
 	TS_PHASE_CANDIDATES,
 	TS_PHASE_SEND,
@@ -86,7 +88,7 @@ typedef struct TsRun
 	bool		wants_barrier;	/* a deletion or a possible move was met */
 	bool		found_moving;	/* … just now: the other half may be in a list read before */
 	bool		read_before;	/* this is a second pull, of what happened since */
-	bool		barrier_passed; /* every list was read: a copy is no move now */
+	bool		barrier_passed; /* every list was read: what is fetched now is to be buried */
 	bool		list_gone;		/* the list is not there */
 
 	/* first pull: our side's unlinked tasks, and objects that look like them */
@@ -150,6 +152,7 @@ extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid);
 extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsError *err);
 extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);
+extern bool ts_takes_part(const TsCycle *c, const char *mapping_id);
 extern bool ts_beyond_bounds(const TsCycle *c, int64 deletions, int64 links);
 
 /* lists.c */
@@ -163,6 +166,8 @@ extern void ts_phase_fetch(TsCycle *c, TsRun *r);
 extern void ts_phase_absent(TsCycle *c, TsRun *r);
 extern void ts_phase_pulled(TsCycle *c, TsRun *r);
 extern void ts_phase_tombstones(TsCycle *c, TsRun *r);
+extern void ts_phase_bury(TsCycle *c, TsRun *r);
+extern bool ts_is_copy(const TsRun *r, const char *external_id);
 
 /* merge.c */
 typedef struct TsMergeItem

@@ -120,6 +120,7 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 	change->uid = remote->uid;
 	change->parent_uid = remote->task.value[TS_PARENT_TASK_ID];
 	change->modified_at = remote->modified_at;
+	change->owes = plan->remote_patch.known != 0;
 	if (plan->local_action == TS_ACTION_CREATE && row->task_id == NULL)
 	{
 		char	   *id = palloc(37);
@@ -190,22 +191,23 @@ may_match(const TsRun *r, const TsMergeItem *item)
 
 /* What to do with an object that no link here knows; true = a change was made. */
 static bool
-merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, bool sibling, bool dead,
-			   const char *parent, TsChange *change)
+merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent,
+			   TsChange *change)
 {
 	TsPlan		plan;
 
-	if (dead && !item->fresh)
+	if (row->id_is_dead && !item->fresh)
 	{
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
-	if (sibling && item->obs.payload && item->match == NULL && !w->r->barrier_passed)
+	if (row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
+		!(ts_is_copy(w->r, item->obs.external_id) && ts_takes_part(w->c, row->sibling)))
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;
 	}
-	if (w->r->m->first_pull && item->match == NULL && may_match(w->r, item))
+	if (w->r->m->first_pull && row->task_id == NULL && may_match(w->r, item))
 	{
 		item->verdict = TS_MERGE_HOLD_BACK;
 		return false;
@@ -235,8 +237,7 @@ merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent
 }
 
 static bool
-merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, bool sibling, bool dead,
-		   const char *parent, TsChange *change)
+merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent, TsChange *change)
 {
 	bool		changed;
 
@@ -252,7 +253,7 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, bool sibling, bool d
 	if (row->linked)
 		changed = merge_linked(w, item, row, parent, change);
 	else
-		changed = merge_unlinked(w, item, row, sibling, dead, parent, change);
+		changed = merge_unlinked(w, item, row, parent, change);
 	if (!changed)
 		return false;
 	item->conflict = change->has_conflict;
@@ -282,10 +283,11 @@ put_waiting(MergeWork *w)
 		rows[n].external_id = item->obs.external_id;
 		rows[n].etag = item->obs.etag;
 		rows[n].fetch_seq = item->seq;
-		rows[n].wait_for = "FOREIGN";
+		rows[n].wait_for = TS_WAIT_FOREIGN;
 		if (item->verdict == TS_MERGE_WAIT_MOVE)
 		{
-			rows[n].wait_for = psprintf("MOVE %s", item->remote.uid);
+			rows[n].wait_for = TS_WAIT_MOVE;
+			rows[n].uid = item->remote.uid;
 			rows[n].payload = item->obs.payload;
 			rows[n].payload_len = item->obs.payload_len;
 		}
@@ -296,7 +298,7 @@ put_waiting(MergeWork *w)
 }
 
 static TsLinkRow *
-load_rows(MergeWork *w, bool *sibling, bool *dead)
+load_rows(MergeWork *w)
 {
 	const TsStore *store = w->c->env->store;
 	const char **ids = palloc(sizeof(char *) * w->n);
@@ -309,7 +311,7 @@ load_rows(MergeWork *w, bool *sibling, bool *dead)
 	}
 	if (w->items[0].match)
 		return store->links_by_task(w->c->env->db, w->r->m, ids, w->n);
-	return store->links(w->c->env->db, w->r->m, ids, uids, w->n, sibling, dead);
+	return store->links(w->c->env->db, w->r->m, ids, uids, w->n);
 }
 
 static void
@@ -317,11 +319,9 @@ merge_body(void *arg)
 {
 	MergeWork  *w = arg;
 	const TsStore *store = w->c->env->store;
-	bool	   *sibling = palloc0(sizeof(bool) * w->n);
-	bool	   *dead = palloc0(sizeof(bool) * w->n);
 	const char **parent_uids = palloc0(sizeof(char *) * w->n);
 	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
-	TsLinkRow  *rows = load_rows(w, sibling, dead);
+	TsLinkRow  *rows = load_rows(w);
 	char	  **parents;
 	int			n = 0;
 
@@ -329,7 +329,7 @@ merge_body(void *arg)
 		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
 	parents = store->parents(w->c->env->db, w->r->m, parent_uids, w->n);
 	for (int i = 0; i < w->n; i++)
-		if (merge_item(w, &w->items[i], &rows[i], sibling[i], dead[i], parents[i], &changes[n]))
+		if (merge_item(w, &w->items[i], &rows[i], parents[i], &changes[n]))
 			n++;
 		else
 			memset(&changes[n], 0, sizeof(TsChange));
@@ -411,6 +411,7 @@ park_body(void *arg)
 	TsInboxRow	row = {0};
 
 	row.external_id = w->item->obs.external_id;
+	row.uid = w->item->remote.uid;
 	row.etag = w->item->obs.etag;
 	row.payload = w->item->obs.payload;
 	row.payload_len = w->item->obs.payload_len;
@@ -582,6 +583,7 @@ bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *chang
 	ts_plan_row(w->c, w->r, row, NULL, NULL, &plan);
 	change->task_id = row->task_id;
 	change->dead_external_id = external_id;
+	change->dead_uid = row->uid;
 	change->clear_inbox = external_id;
 	change->clear_intent = true;
 	change->link_action = TS_LINK_DROP;
@@ -608,11 +610,8 @@ gone_body(void *arg)
 	GoneWork   *w = arg;
 	const TsStore *store = w->c->env->store;
 	const char **uids = palloc0(sizeof(char *) * w->n);
-	bool	   *sibling = palloc0(sizeof(bool) * w->n);
-	bool	   *dead = palloc0(sizeof(bool) * w->n);
 	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
-	TsLinkRow  *rows = store->links(w->c->env->db, w->r->m, (const char **) w->ids, uids,
-									w->n, sibling, dead);
+	TsLinkRow  *rows = store->links(w->c->env->db, w->r->m, (const char **) w->ids, uids, w->n);
 	int			n = 0;
 
 	memset(&w->counts, 0, sizeof(w->counts));

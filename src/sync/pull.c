@@ -267,7 +267,8 @@ ts_phase_fetch(TsCycle *c, TsRun *r)
 
 	if (n == 0)
 	{
-		r->phase = r->complete ? TS_PHASE_ABSENT : TS_PHASE_PULLED;
+		r->phase = r->barrier_passed ? TS_PHASE_BURY
+			: r->complete ? TS_PHASE_ABSENT : TS_PHASE_PULLED;
 		return;
 	}
 	if (!ts_transact(c, r, seq_body, &w))
@@ -381,9 +382,7 @@ typedef struct TombstoneWork
 	TsRun	   *r;
 	TsInboxRow *rows;
 	int			n;
-	const char **gone;			/* ids of those that are gone … */
-	int			ngone;
-	int			nlinked;		/* … and how many of them are tasks here */
+	int			nlinked;		/* how many of those gone are tasks here */
 	const char *why;
 } TombstoneWork;
 
@@ -391,19 +390,62 @@ static void
 tombstones_body(void *arg)
 {
 	TombstoneWork *w = arg;
-
 	const TsStore *store = w->c->env->store;
-	TsKnown    *known;
 
 	store->relink_moves(w->c->env->db, w->r->m);
 	w->rows = store->inbox(w->c->env->db, w->r->m, &w->n);
-	w->gone = palloc(sizeof(char *) * (w->n + 1));
-	w->ngone = w->nlinked = 0;
-	for (int i = 0; i < w->n; i++)
-		if (w->rows[i].gone && !(w->r->again_seq && w->rows[i].fetch_seq >= w->r->again_seq))
-			w->gone[w->ngone++] = w->rows[i].external_id;
-	known = store->known(w->c->env->db, w->r->m, w->gone, w->ngone);
-	for (int i = 0; i < w->ngone; i++)
+}
+
+/* In the burial stage "seen" has the copies: objects of a sibling's uid that did not move. */
+bool
+ts_is_copy(const TsRun *r, const char *external_id)
+{
+	return r->barrier_passed && was_seen(r, external_id);
+}
+
+/*
+ * Settle what moved.  What is left is asked for once more, since it may have
+ * come and gone while the other lists were read: an object that is there
+ * besides the one of the same uid is a task of its own, and one that is still
+ * gone is buried.
+ */
+void
+ts_phase_tombstones(TsCycle *c, TsRun *r)
+{
+	TombstoneWork w = {c, r};
+
+	r->phase = TS_PHASE_BURIED;
+	if (!r->wants_barrier)
+		return;
+	if (!ts_transact(c, r, tombstones_body, &w) || c->unread)
+		return;
+	r->barrier_passed = true;
+	r->fetch.n = r->nfetched = r->gone.n = 0;
+	forget_seen(r);
+	for (int i = 0; i < w.n; i++)
+	{
+		const TsInboxRow *row = &w.rows[i];
+		bool		copy = row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
+
+		if (r->again_seq && row->fetch_seq >= r->again_seq)
+			continue;
+		if (copy)
+			mark_seen(r, row->external_id);
+		if (copy || row->gone)
+			ts_ids_add(r, &r->fetch, row->external_id);
+	}
+	r->phase = TS_PHASE_FETCH;
+}
+
+static void
+bounds_body(void *arg)
+{
+	TombstoneWork *w = arg;
+	TsRun	   *r = w->r;
+	TsKnown    *known = w->c->env->store->known(w->c->env->db, r->m,
+												(const char **) r->gone.id, r->gone.n);
+
+	for (int i = 0; i < r->gone.n; i++)
 		w->nlinked += known[i].linked;
 }
 
@@ -415,46 +457,20 @@ hold_body(void *arg)
 	w->c->env->store->hold(w->c->env->db, w->r->m, w->why);
 }
 
-/*
- * An object of a sibling's uid that turned out to be no move: a task of its own.
- * One last seen in an earlier sync may be gone by now, and is looked at first.
- */
-static void
-merge_copies(TsCycle *c, TsRun *r, const TombstoneWork *w)
-{
-	TsObservation *obs = palloc0(sizeof(TsObservation) * (w->n + 1));
-	int			n = 0;
-
-	for (int i = 0; i < w->n; i++)
-		if (w->rows[i].wait_for && strncmp(w->rows[i].wait_for, "MOVE ", 5) == 0 &&
-			w->rows[i].fetch_seq >= r->pull_seq && r->again_seq == 0)
-		{
-			obs[n].external_id = (char *) w->rows[i].external_id;
-			obs[n].etag = (char *) w->rows[i].etag;
-			obs[n].payload = (char *) w->rows[i].payload;
-			obs[n].payload_len = w->rows[i].payload_len;
-			n++;
-		}
-	if (n > 0)
-		ts_merge(c, r, obs, n, r->fetch_seq, true);
-	if (r->nheld_back > 0)
-		ts_merge_matched(c, r);
-}
-
+/* What is gone for good is gone here too, unless that is a great many. */
 void
-ts_phase_tombstones(TsCycle *c, TsRun *r)
+ts_phase_bury(TsCycle *c, TsRun *r)
 {
 	TombstoneWork w = {c, r};
 	int			n;
 
-	r->phase = TS_PHASE_LIST_META;
-	if (!r->wants_barrier)
+	if (r->nheld_back > 0)
+		ts_merge_matched(c, r);
+	if (r->phase >= TS_PHASE_FINISH)
 		return;
-	if (!ts_transact(c, r, tombstones_body, &w) || c->unread)
+	r->phase = TS_PHASE_BURIED;
+	if (r->gone.n == 0 || !ts_transact(c, r, bounds_body, &w))
 		return;
-	r->barrier_passed = true;
-	merge_copies(c, r, &w);
-
 	n = w.nlinked;
 	if (!r->m->deletions_confirmed &&
 		(ts_beyond_bounds(c, n, r->m->nlinks) || (n >= 2 && n >= r->m->nlinks)))
@@ -468,5 +484,5 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 		}
 		return;
 	}
-	ts_merge_tombstones(c, r, (char **) w.gone, w.ngone);
+	ts_merge_tombstones(c, r, r->gone.id, r->gone.n);
 }

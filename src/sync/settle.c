@@ -224,12 +224,17 @@ settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent
 	w->again = true;
 }
 
+/*
+ * It is not there any more.  It may have moved, and taken along an update in
+ * doubt: the intent goes with the link then, else it is buried with it.
+ */
 static void
 settle_gone(SettleWork *w, TsDelivery *d, TsChange *change)
 {
 	TsInboxRow *t = &w->tombstones[w->ntombstones++];
 
-	change->clear_intent = true;
+	change->clear_intent = d->push.outcome != TS_OUTCOME_IN_DOUBT ||
+		d->intent.kind != TS_PUSH_UPDATE;
 	t->external_id = d->intent.external_id;
 	t->gone = true;
 	t->fetch_seq = w->write_seq;
@@ -255,6 +260,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, 
 	{
 		change->link_action = TS_LINK_DROP;
 		change->dead_external_id = d->intent.external_id;
+		change->dead_uid = row->uid;
 		change->clear_intent = true;
 		w->pushed.deleted++;
 	}

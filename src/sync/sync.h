@@ -18,8 +18,8 @@
  * The stages, for each mapping and then over all of them:
  *
  *	  pull		settle writes in doubt, read what changed, merge it, keep the cursor
- *	  (barrier)	deletions wait until every list was read: it may be a move
- *	  push		deletions proved there, then creations and edits made here
+ *	  bury		deletions proved there, once every list was read: it may be a move
+ *	  push		creations and edits made here
  *	  delete	deletions made here, last of all, below the mass-delete bounds
  *
  * Which file does what: cycle.c the stages and conversations; pull.c listings,

@@ -161,32 +161,32 @@ take_remote(Merge *m, TsFieldMask fields)
 }
 
 /*
- * Our value stands: theirs is noted as seen, ours differs from its base and so
- * goes out.  A field without a base gets none yet: it is to be sent.
+ * Our value stands: theirs is noted as seen by both bases, as if it had been
+ * taken and then changed here again.  So ours differs from its base, and goes
+ * out, even if it is changed back meanwhile to what it was before.
  */
 static void
 keep_local(Merge *m, TsFieldMask fields)
 {
+	const TsPlanInput *in = m->in;
+	TsPlan	   *out = m->out;
+
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
+		const char *theirs;
+
 		if (!(fields & BIT(f)))
 			continue;
-		set_field(&m->out->remote_base, f, m->in->remote->value[f]);
-		if (sides_agree(m->in, f))
-			set_field(&m->out->local_base, f, m->in->local->value[f]);
+		theirs = remote_value(in, f);
+		set_field(&out->remote_base, f, in->remote->value[f]);
+		if (!sides_agree(in, f))
+			set_field(&out->remote_patch, f, in->local->value[f]);
 		else
-		{
-			set_field(&m->out->remote_patch, f, m->in->local->value[f]);
-
-			/*
-			 * Half of a register may be unchanged here and still have to be
-			 * sent, since theirs was overruled: its base must not say that
-			 * all is well.
-			 */
-			if (m->out->local_base.known & BIT(f) &&
-				ts_value_equal(f, m->out->local_base.value[f], m->in->local->value[f]))
-				forget_field(&m->out->local_base, f);
-		}
+			theirs = in->local->value[f];
+		if (!sides_agree(in, f) && ts_value_equal(f, in->local->value[f], theirs))
+			forget_field(&out->local_base, f);	/* a parent that we do not have yet */
+		else
+			set_field(&out->local_base, f, theirs);
 	}
 }
 

@@ -268,14 +268,11 @@ load_spec(TsRunner *run, StartWork *w)
 
 	run->spec.mappings = ts_load_mappings(p->id, job->user_id, job->mapping_id, false,
 										  &run->spec.nmappings);
-	if (job->mapping_id)
-	{
-		if (run->spec.nmappings == 0)
-			explain_absence(run, &w->err);
-		else
-			run->spec.siblings = ts_load_mappings(p->id, job->user_id, job->mapping_id, true,
-												  &run->spec.nsiblings);
-	}
+	if (job->mapping_id && run->spec.nmappings == 0)
+		explain_absence(run, &w->err);
+	else
+		run->spec.siblings = ts_load_mappings(p->id, job->user_id, job->mapping_id, true,
+											  &run->spec.nsiblings);
 }
 
 static void

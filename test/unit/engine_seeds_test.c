@@ -63,6 +63,7 @@ typedef struct Run
 	int			nvalues;
 	bool		item_deleted[MAX_ITEMS];
 	int			nitems;
+	int			nsyncs;
 	bool		moves;			/* users move tasks between lists, too */
 	bool		verbose;
 } Run;
@@ -275,14 +276,17 @@ some_object(Run *run, FakeService *s)
 
 /*
  * An object that we made, but have not heard of yet, can't be told from a new
- * one when it turns up elsewhere: the one duplicate that is not to be avoided,
- * and users here avoid it.
+ * one when it turns up elsewhere; nor one that comes and goes between the
+ * lists several times while they are read from a copy.  Duplicates that are not
+ * to be avoided, and users here avoid them.
  */
 static bool
 may_be_moved(Run *run, const FakeObject *o)
 {
 	const MemDb *db = &run->w->store->db;
 
+	if (o->moved_in == run->nsyncs)
+		return false;
 	if (strchr(o->id, '/')[1] == 'n')
 		return true;			/* made there */
 
@@ -343,7 +347,7 @@ write_there(Run *run)
 		if (!may_be_moved(run, o))
 			return;
 		tell(run, "there", "move", o->id, NULL);
-		fake_move(s, o, strcmp(o->list, "A") == 0 ? "B" : "A");
+		fake_move(s, o, strcmp(o->list, "A") == 0 ? "B" : "A")->moved_in = run->nsyncs;
 	}
 }
 
@@ -399,6 +403,7 @@ let_it_run(Run *run)
 			w->services[0].oldest_cursor = w->services[0].rev;
 		w->die_at = one_in(run, 2) ? w->boundary + 1 + any(run, 60) : 0;
 		w->store->fail_in = one_in(run, 4) ? 1 + any(run, 20) : 0;
+		run->nsyncs++;
 		tell(run, "---", "sync", mirror ? "P2" : "P1", only);
 		(void) world_sync(w, mirror ? "P2" : "P1", mirror ? NULL : only, &result);
 	}
@@ -484,9 +489,12 @@ try_seed(int seed, bool verbose)
 	pg_prng_seed(&run->random, seed);
 	run->w = world_create();
 	run->w->mass_delete_minimum = 3;
+	run->w->store->trace = verbose;
 	MemoryContextSwitchTo(run->w->cxt);
 	for (int i = 0; i < 3; i++)
 		run->w->store->db.mappings[i].m.policy = any(run, TS_MANUAL);
+	run->w->services[0].unique_uids = one_in(run, 2);
+	run->w->services[1].unique_uids = one_in(run, 2);
 	let_it_run(run);
 	if (world_settle(run->w, 20) < 0)
 		wrong = "it does not come to rest";

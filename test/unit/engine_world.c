@@ -12,6 +12,7 @@
 #include <stdarg.h>
 
 #include "engine_world.h"
+#include "tap.h"
 #include "utils/memutils.h"
 
 #define TICK (10 * INT64CONST(1000000))
@@ -26,6 +27,8 @@ boundary(World *w)
 	w->boundary++;
 	if (w->meanwhile)
 		w->meanwhile(w);
+	if (w->boundary == w->die_at && w->store->trace)
+		tap_note("%4d *** the process dies", w->boundary);
 	if (w->boundary == w->die_at)
 		longjmp(*(jmp_buf *) w->death, 1);
 	MemoryContextSwitchTo(old);
@@ -81,6 +84,18 @@ world_service(World *w, const char *list)
 	return &w->services[list[0] == 'M'];
 }
 
+static const char *const fault_words[] = {
+	[WORLD_NO_FAULT] = "",
+	[WORLD_NOT_SENT] = "not sent",
+	[WORLD_LOST_BEFORE] = "lost before it had an effect",
+	[WORLD_LOST_AFTER] = "answer lost",
+	[WORLD_BUSY] = "503",
+	[WORLD_ERROR] = "500 without effect",
+	[WORLD_ERROR_AFTER] = "500 after it had its effect",
+	[WORLD_REFUSED] = "422",
+	[WORLD_LIST_GONE] = "404"
+};
+
 /* One request and its answer, as the network would have it. */
 static void
 exchange(World *w, FakeService *s, const TsRequest *req, TsResponse *resp)
@@ -88,6 +103,8 @@ exchange(World *w, FakeService *s, const TsRequest *req, TsResponse *resp)
 	WorldFault	fault = w->fault ? w->fault(w) : WORLD_NO_FAULT;
 	MemoryContext old = MemoryContextSwitchTo(w->cxt);
 
+	if (w->store->trace)
+		tap_note("%4d > %s%s%s", w->boundary, fake_describe(req), fault ? " ! " : "", fault_words[fault]);
 	if (fault == WORLD_NO_FAULT || fault == WORLD_LOST_AFTER || fault == WORLD_ERROR_AFTER)
 		fake_serve(s, req, resp);
 	MemoryContextSwitchTo(old);
@@ -152,7 +169,7 @@ world_sync(World *w, const char *provider_id, const char *only, TsCycleResult *r
 	env.mass_delete_minimum = w->mass_delete_minimum;
 	MemoryContextSwitchTo(process);
 	spec.mappings = mem_load_mappings(w->store, provider_id, only, false, &spec.nmappings);
-	if (only)
+	if (only == NULL || spec.nmappings > 0)
 		spec.siblings = mem_load_mappings(w->store, provider_id, only, true, &spec.nsiblings);
 	w->death = &death;
 	if (setjmp(death) == 0)

@@ -160,11 +160,13 @@ fake_put(FakeService *s, const char *list, const char *name, char *payload)
 	return o;
 }
 
-void
+FakeObject *
 fake_move(FakeService *s, FakeObject *o, const char *list)
 {
-	fake_put(s, list, strchr(o->id, '/') + 1, o->payload);
+	FakeObject *moved = fake_put(s, list, strchr(o->id, '/') + 1, o->payload);
+
 	fake_delete(s, o);
+	return moved;
 }
 
 static int
@@ -197,6 +199,19 @@ serve_changes(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	return 200;
 }
 
+/* The object of a list that already has this uid. */
+static FakeObject *
+uid_taken(FakeService *s, const char *list, const char *payload)
+{
+	char	   *uid = fake_member(payload, "uid");
+
+	for (int i = 0; i < s->nobjects && s->unique_uids; i++)
+		if (s->objects[i].payload && strcmp(s->objects[i].list, list) == 0 &&
+			strcmp(fake_member(s->objects[i].payload, "uid"), uid) == 0)
+			return &s->objects[i];
+	return NULL;
+}
+
 static int
 serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 {
@@ -209,6 +224,13 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 		(call->etag == NULL || strcmp(call->etag, etag_of(o)) != 0))
 		return 412;
 	if (call->verb == FAKE_MOVE && s->no_moves)
+		return 501;
+	if ((call->verb == FAKE_CREATE && (o = uid_taken(s, call->list, call->payload)) != NULL))
+	{
+		a->id = o->id;			/* RFC 4791 5.3.2.1: no-uid-conflict tells its name */
+		return 412;
+	}
+	if (call->verb == FAKE_MOVE && uid_taken(s, call->list, o->payload))
 		return 501;
 	s->writes++;
 	switch (call->verb)
@@ -223,8 +245,7 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 			fake_delete(s, o);
 			return 204;
 		default:
-			fake_move(s, o, call->list);
-			o = fake_find(s, psprintf("%s/%s", call->list, strchr(call->ids[0], '/') + 1));
+			o = fake_move(s, o, call->list);
 	}
 	a->id = o->id;
 	a->etag = s->no_etags ? NULL : etag_of(o);
@@ -255,6 +276,23 @@ fake_serve(FakeService *s, const TsRequest *req, TsResponse *resp)
 		default:
 			resp->status = serve_write(s, call, a);
 	}
+}
+
+char *
+fake_describe(const TsRequest *req)
+{
+	static const char *const verbs[] = {"list", "changes", "get", "create", "update", "delete", "move"};
+	const FakeCall *call = (const FakeCall *) req->body;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s %s", verbs[call->verb], call->list ? call->list : "");
+	for (int i = 0; i < call->nids; i++)
+		appendStringInfo(&text, " %s", call->ids[i]);
+	if (call->verb >= FAKE_CREATE)
+		appendStringInfo(&text, " if %s: %s", call->etag ? call->etag : "none",
+						 call->payload ? call->payload : "");
+	return text.data;
 }
 
 void
@@ -399,7 +437,10 @@ push_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		fail(c, resp);
 	}
 	else if (resp->status == 412)
+	{
 		p->outcome = p->kind == TS_PUSH_CREATE ? TS_OUTCOME_EXISTS : TS_OUTCOME_CONFLICT;
+		p->new_external_id = a->id ? MemoryContextStrdup(c->base.cxt, a->id) : NULL;
+	}
 	else if (resp->status == 404)
 		p->outcome = p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_GONE;
 	else if (resp->status == 501)

@@ -35,6 +35,7 @@ typedef struct FakeObject
 	char	   *id;				/* "list/name" */
 	char	   *payload;		/* NULL: deleted */
 	int			rev;			/* position of its last change */
+	int			moved_in;		/* for whoever moves it: when that was */
 } FakeObject;
 
 typedef struct FakeService
@@ -46,6 +47,7 @@ typedef struct FakeService
 	int			oldest_cursor;	/* earlier ones are refused */
 	int			hide_every;		/* complete listings leave out every so-manieth; 0: none */
 	bool		no_moves;		/* moves are unsupported */
+	bool		unique_uids;	/* two objects of one uid in a list are refused */
 	bool		no_etags;		/* writes don't tell the new ETag */
 } FakeService;
 
@@ -53,7 +55,7 @@ typedef struct FakeService
 extern FakeObject *fake_put(FakeService *s, const char *list, const char *name, char *payload);
 extern void fake_change(FakeService *s, FakeObject *o, char *payload);
 extern void fake_delete(FakeService *s, FakeObject *o);
-extern void fake_move(FakeService *s, FakeObject *o, const char *list);
+extern FakeObject *fake_move(FakeService *s, FakeObject *o, const char *list);
 
 extern FakeObject *fake_find(FakeService *s, const char *id);
 extern int	fake_count(const FakeService *s, const char *list);
@@ -65,6 +67,9 @@ extern TsTask fake_task(const char *payload);
 
 /* Carries out a request; the response lives in CurrentMemoryContext. */
 extern void fake_serve(FakeService *s, const TsRequest *req, TsResponse *resp);
+
+/* What a request asks for, in words. */
+extern char *fake_describe(const TsRequest *req);
 
 /* … or doesn't: an answer of that status (0: none came) without any effect. */
 extern void fake_refuse(TsResponse *resp, int status, bool maybe_applied);

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 
 #include "memory_store.h"
+#include "tap.h"
 #include "task/datetime.h"
 #include "utils/memutils.h"
 
@@ -145,14 +146,39 @@ intent_row(MemStore *s, const char *mapping_id, const char *task_id)
 	return NULL;
 }
 
-static bool
-is_dead(MemStore *s, const char *mapping_id, const char *external_id)
+static MemDead *
+dead_row(MemStore *s, const char *mapping_id, const char *external_id)
 {
 	for (int i = 0; i < s->db.ndead; i++)
 		if (same(s->db.dead[i].mapping_id, mapping_id) &&
 			same(s->db.dead[i].external_id, external_id))
+			return &s->db.dead[i];
+	return NULL;
+}
+
+static bool
+has_link(MemStore *s, const char *task_id, const char *provider_id)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+		if (s->db.links[i].used && same(s->db.links[i].task_id, task_id) &&
+			same(mem_mapping(s, s->db.links[i].mapping_id)->m.provider_id, provider_id))
 			return true;
 	return false;
+}
+
+/* The task that this uid was the name of at the provider, before its object died. */
+static char *
+task_of_dead(MemStore *s, const TsMapping *m, const char *uid)
+{
+	for (int i = s->db.ndead - 1; uid && i >= 0; i--)
+	{
+		const MemDead *d = &s->db.dead[i];
+
+		if (same(d->uid, uid) && !has_link(s, d->task_id, m->provider_id) &&
+			same(mem_mapping(s, d->mapping_id)->m.provider_id, m->provider_id))
+			return d->task_id;
+	}
+	return NULL;
 }
 
 /*
@@ -376,10 +402,11 @@ mem_load_mappings(MemStore *s, const char *provider_id, const char *only, bool o
 	{
 		const MemMapping *m = &s->db.mappings[i];
 
-		if (!same(m->m.provider_id, provider_id) || m->held ||
-			(only ? same(m->m.id, only) == others : others))
+		if (!same(m->m.provider_id, provider_id) ||
+			(m->held || (only && !same(m->m.id, only))) != others)
 			continue;
 		result[*n] = m->m;
+		result[*n].held = m->held;
 		result[(*n)++].nlinks = count_links(s, m->m.id);
 	}
 	return result;
@@ -388,6 +415,26 @@ mem_load_mappings(MemStore *s, const char *provider_id, const char *only, bool o
 /*
  * The store
  */
+
+/* The rows in use: what lies behind them is nothing anybody looks at. */
+static void
+copy_db(MemDb *to, const MemDb *from)
+{
+#define COPY_ROWS(array, count) \
+	memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count))
+
+	COPY_ROWS(tasks, ntasks);
+	COPY_ROWS(links, nlinks);
+	COPY_ROWS(inbox, ninbox);
+	COPY_ROWS(intents, nintents);
+	COPY_ROWS(dead, ndead);
+	COPY_ROWS(changes, nchanges);
+	COPY_ROWS(conflicts, nconflicts);
+	COPY_ROWS(mappings, nmappings);
+	to->seq = from->seq;
+	to->task_writes = from->task_writes;
+#undef COPY_ROWS
+}
 
 static bool
 transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
@@ -398,7 +445,7 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 
 	if (s->before)
 		s->before(s->arg);
-	s->saved = s->db;
+	copy_db(&s->saved, &s->db);
 	s->escape = &escape;
 	s->origin = NULL;
 	if (setjmp(escape) == 0)
@@ -412,7 +459,9 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 	MemoryContextSwitchTo(old);
 	s->origin = NULL;
 	s->saved.seq = s->db.seq;	/* sequences do not roll back */
-	s->db = s->saved;
+	copy_db(&s->db, &s->saved);
+	if (s->trace)
+		tap_note("       rolled back: %s", s->why);
 	ts_error(err, s->sqlstate, "%s", s->why);
 	return false;
 }
@@ -553,8 +602,7 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 }
 
 static TsLinkRow *
-links(void *db, const TsMapping *m, const char **ids, const char **uids, int n,
-	  bool *sibling, bool *dead)
+links(void *db, const TsMapping *m, const char **ids, const char **uids, int n)
 {
 	MemStore   *s = db;
 	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
@@ -562,6 +610,7 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, int n,
 	for (int i = 0; i < n; i++)
 	{
 		MemLink    *found = link_by_external_id(s, m->id, ids[i]);
+		char	   *sibling = NULL;
 
 		for (int k = 0; k < s->db.nlinks; k++)
 		{
@@ -576,10 +625,11 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, int n,
 			}
 			else if (l->external_id &&
 					 same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
-				sibling[i] = true;
+				sibling = l->mapping_id;
 		}
-		dead[i] = is_dead(s, m->id, ids[i]);
-		read_row(s, m, found ? found->task_id : NULL, &rows[i]);
+		read_row(s, m, found ? found->task_id : task_of_dead(s, m, uids[i]), &rows[i]);
+		rows[i].sibling = sibling;
+		rows[i].id_is_dead = dead_row(s, m->id, ids[i]) != NULL;
 	}
 	return rows;
 }
@@ -627,6 +677,9 @@ inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 {
 	MemStore   *s = db;
 
+	for (int i = 0; i < n && s->trace; i++)
+		tap_note("       %s: inbox %s %s", m->id, rows[i].external_id, rows[i].gone ? "gone"
+				 : rows[i].wait_for ? rows[i].wait_for : rows[i].error.message);
 	for (int i = 0; i < n; i++)
 	{
 		MemInbox   *w = inbox_row(s, m->id, rows[i].external_id);
@@ -639,6 +692,7 @@ inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		w->row = rows[i];
 		w->row.external_id = keep(s, rows[i].external_id);
 		w->row.etag = keep(s, rows[i].etag);
+		w->row.uid = keep(s, rows[i].uid);
 		w->row.wait_for = keep(s, rows[i].wait_for);
 		w->row.payload = keep(s, rows[i].payload);
 		w->fail_count = failed ? w->fail_count + 1 : 0;
@@ -658,7 +712,7 @@ is_our_move(MemStore *s, const TsMapping *m, const MemInbox *w)
 
 		if (t && l->uid && !same(l->mapping_id, m->id) && same(t->project, m->project_id) &&
 			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id) &&
-			same(w->row.wait_for, psprintf("MOVE %s", l->uid)))
+			same(w->row.uid, l->uid))
 			return true;
 	}
 	return false;
@@ -674,7 +728,7 @@ inbox(void *db, const TsMapping *m, int *n)
 	for (int i = 0; i < s->db.ninbox; i++)
 	{
 		const MemInbox *w = &s->db.inbox[i];
-		bool		moving = w->row.wait_for && strncmp(w->row.wait_for, "MOVE ", 5) == 0;
+		bool		moving = same(w->row.wait_for, TS_WAIT_MOVE);
 
 		if (w->used && same(w->mapping_id, m->id) && !(moving && is_our_move(s, m, w)) &&
 			(w->row.gone || moving || (w->retry_at && w->retry_at <= s->now)))
@@ -703,7 +757,7 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 		MemInbox   *w = &s->db.inbox[i];
 
 		if (w->used && l->uid && !same(w->mapping_id, l->mapping_id) &&
-			same(w->row.wait_for, psprintf("MOVE %s", l->uid)) &&
+			!w->row.gone && same(w->row.uid, l->uid) &&
 			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
 			mem_link(s, l->task_id, w->mapping_id) == NULL)
 			return w;
@@ -721,6 +775,54 @@ move_journal(MemStore *s, const char *task_id, const char *from, char *to)
 			s->db.changes[i].mapping_id = to;
 }
 
+/* So does an update in doubt. */
+static void
+move_intent(MemStore *s, const char *task_id, const char *from, char *to, const char *external_id)
+{
+	MemIntent  *w = intent_row(s, from, task_id);
+
+	if (w == NULL)
+		return;
+	w->mapping_id = to;
+	w->intent.external_id = (char *) external_id;
+}
+
+/* Another link of the same task and provider, whose object is there. */
+static MemLink *
+link_elsewhere(MemStore *s, const MemLink *l)
+{
+	const char *provider_id = mem_mapping(s, l->mapping_id)->m.provider_id;
+
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *o = &s->db.links[i];
+		MemInbox   *w;
+
+		if (o == l || !o->used || o->external_id == NULL || !same(o->task_id, l->task_id) ||
+			!same(mem_mapping(s, o->mapping_id)->m.provider_id, provider_id))
+			continue;
+		w = inbox_row(s, o->mapping_id, o->external_id);
+		if (w == NULL || !w->row.gone)
+			return o;
+	}
+	return NULL;
+}
+
+/* The task is in another list of the provider already: this link of it is over. */
+static void
+follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
+{
+	MemTask    *t = mem_task(s, l->task_id);
+
+	gone->used = false;
+	move_journal(s, l->task_id, l->mapping_id, other->mapping_id);
+	l->used = false;
+	if (intent_row(s, l->mapping_id, l->task_id))
+		intent_row(s, l->mapping_id, l->task_id)->used = false;
+	if (t && same(t->project, mem_mapping(s, l->mapping_id)->m.project_id))
+		mem_move(s, t->id, mem_mapping(s, other->mapping_id)->m.project_id);
+}
+
 static int
 relink_moves(void *db, const TsMapping *m)
 {
@@ -736,11 +838,24 @@ relink_moves(void *db, const TsMapping *m)
 		MemTask    *t;
 
 		if (gone == NULL || !gone->row.gone ||
-			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id) ||
-			(w = waiting_move(s, l, m->provider_id)) == NULL)
+			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			continue;
+		if (link_elsewhere(s, l))
+		{
+			if (s->trace)
+				tap_note("       %s is gone, but %s is there", l->external_id,
+						 link_elsewhere(s, l)->external_id);
+			follow_link(s, l, gone, link_elsewhere(s, l));
+			moved++;
+			continue;
+		}
+		if ((w = waiting_move(s, l, m->provider_id)) == NULL)
+			continue;
+		if (s->trace)
+			tap_note("       relink %s: %s to %s", l->task_id, l->external_id, w->row.external_id);
 		gone->used = false;
 		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
+		move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
 		l->mapping_id = w->mapping_id;
 		l->external_id = (char *) w->row.external_id;
 		l->etag = NULL;
@@ -863,8 +978,7 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 		{
 			fields = c->local_base;
 			for (int i = 0; i < s->db.nchanges; i++)
-				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id) &&
-					same(s->db.changes[i].mapping_id, m->id))
+				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id))
 					fields = s->db.changes[i].old;
 		}
 		for (TsField f = 0; f < TS_NFIELDS; f++)
@@ -880,6 +994,35 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 	else if (c->task_action == TS_ACTION_UPDATE && t)
 		update_task(s, t, &c->task_patch);
 	s->db.task_writes += c->task_action != TS_ACTION_NONE;
+}
+
+/* Something is to be sent, and nobody may have written so into the journal. */
+static void
+note_owed(MemStore *s, const TsMapping *m, const char *task_id)
+{
+	MemChange  *c;
+
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+			same(s->db.changes[i].mapping_id, m->id))
+			return;
+	c = ADD(s, s->db.changes, s->db.nchanges);
+	c->task_id = keep(s, task_id);
+	c->mapping_id = m->id;
+	c->at = s->now;
+}
+
+static void
+remember_dead(MemStore *s, const TsMapping *m, const TsChange *c)
+{
+	MemDead    *d = dead_row(s, m->id, c->dead_external_id);
+
+	if (d == NULL)
+		d = ADD(s, s->db.dead, s->db.ndead);
+	d->mapping_id = m->id;
+	d->external_id = keep(s, c->dead_external_id);
+	d->uid = keep(s, c->dead_uid);
+	d->task_id = keep(s, c->task_id);
 }
 
 static void
@@ -953,10 +1096,50 @@ set_home(MemStore *s, const TsMapping *m, const TsChange *c)
 		t->home = NULL;
 }
 
+static const char *
+shown(const char *text)
+{
+	return text ? text : "-";
+}
+
+static char *
+shown_task(const TsTask *task)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	ts_task_to_json(task, task->known, &json);
+	return json.data;
+}
+
+static void
+trace_change(const TsMapping *m, const TsChange *c)
+{
+	static const char *const task_words[] = {"", "CREATE", "UPDATE", "DELETE"};
+	static const char *const link_words[] = {"keep", "set", "dead", "unbind", "drop"};
+
+	tap_note("       %s: task %s %s%s%s link %s%s%s %s etag %s uid %s seq %d%s%s%s%s", m->id, c->task_id,
+			 task_words[c->task_action], c->revived ? " (revived)" : "",
+			 c->task_action ? shown_task(&c->task_patch) : "", link_words[c->link_action],
+			 c->moved_to ? " moved to " : "", c->moved_to ? c->moved_to : "", shown(c->external_id),
+			 shown(c->etag), shown(c->uid), (int) c->write_seq,
+			 c->clear_intent ? " clear intent" : "",
+			 c->clear_inbox ? psprintf(" clear inbox %s", c->clear_inbox) : "",
+			 c->dead_external_id ? psprintf(" dead %s", c->dead_external_id) : "",
+			 ts_failed(&c->failure) ? psprintf(" failed: %s", c->failure.message) : "");
+	if (c->has_conflict)
+		tap_note("          conflict %s: here %s there %s", shown(c->conflict.resolution),
+				 shown_task(&c->conflict.local), shown_task(&c->conflict.remote));
+}
+
 static void
 apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 {
 	MemStore   *s = db;
+
+	for (int i = 0; i < n && s->trace; i++)
+		if (changes[i].task_id)
+			trace_change(m, &changes[i]);
 
 	s->origin = mem_mapping(s, m->id)->m.id;
 	for (int i = 0; i < n; i++)
@@ -973,15 +1156,12 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 			fail_link(s, m, c);
 		if (c->has_conflict)
 			note_conflict(s, m, c);
+		if (c->owes)
+			note_owed(s, m, c->task_id);
 		if (c->task_action == TS_ACTION_DELETE && mem_task(s, c->task_id))
 			delete_task(s, mem_task(s, c->task_id));
-		if (c->dead_external_id && !is_dead(s, m->id, c->dead_external_id))
-		{
-			MemDead    *d = ADD(s, s->db.dead, s->db.ndead);
-
-			d->mapping_id = m->id;
-			d->external_id = keep(s, c->dead_external_id);
-		}
+		if (c->dead_external_id)
+			remember_dead(s, m, c);
 		if (c->clear_intent && intent_row(s, m->id, c->task_id))
 			intent_row(s, m->id, c->task_id)->used = false;
 		if (c->clear_inbox && inbox_row(s, m->id, c->clear_inbox))
@@ -1015,11 +1195,23 @@ home_mapping(MemStore *s, const char *project)
 	return NULL;
 }
 
+/* Is there perhaps an object of the task in another list of the provider? */
+static bool
+in_doubt_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t)
+{
+	for (int i = 0; i < s->db.nintents; i++)
+		if (s->db.intents[i].used && same(s->db.intents[i].intent.task_id, t->id) &&
+			!same(s->db.intents[i].mapping_id, m->id) &&
+			same(mem_mapping(s, s->db.intents[i].mapping_id)->m.provider_id, m->provider_id))
+			return true;
+	return false;
+}
+
 /* Is a task without a link of this mapping to get one? */
 static bool
 takes_in(MemStore *s, const TsMapping *m, const MemTask *t)
 {
-	if (!same(t->project, m->project_id))
+	if (!same(t->project, m->project_id) || in_doubt_elsewhere(s, m, t))
 		return false;
 	if (m->mirror)
 		return true;

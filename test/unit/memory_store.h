@@ -79,6 +79,8 @@ typedef struct MemDead
 {
 	char	   *mapping_id;
 	char	   *external_id;
+	char	   *uid;
+	char	   *task_id;
 } MemDead;
 
 typedef struct MemChange
@@ -140,6 +142,7 @@ typedef struct MemStore
 	void		(*before) (void *arg);
 	void	   *arg;
 	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
+	bool		trace;			/* tell what is applied */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */
 	const char *sqlstate;		/* … and its error */
