@@ -313,6 +313,7 @@ overlay(TsLinkRow *row, const TsChange *c)
 	switch (c->link_action)
 	{
 		case TS_LINK_KEEP:
+		case TS_LINK_COPY:
 			break;
 		case TS_LINK_SET:
 			row->linked = true;
@@ -325,6 +326,7 @@ overlay(TsLinkRow *row, const TsChange *c)
 			row->remote_base = c->remote_base;
 			break;
 		case TS_LINK_DEAD:
+		case TS_LINK_PART:
 			row->dead = true;
 			break;
 		case TS_LINK_UNBIND:

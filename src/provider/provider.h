@@ -78,7 +78,7 @@ typedef enum TsOutcome
 	TS_OUTCOME_EXISTS,			/* CREATE: something is at that id already; re-read */
 	TS_OUTCOME_GONE,			/* UPDATE, MOVE: it is no longer there */
 	TS_OUTCOME_REFUSED,			/* the service won't take this object: poison */
-	TS_OUTCOME_UNSUPPORTED,		/* MOVE: do it as create + delete */
+	TS_OUTCOME_UNSUPPORTED,		/* MOVE, with TS_CAP_CLIENT_IDS: do it as create + delete */
 	TS_OUTCOME_NOT_SENT,		/* provably not applied; the conversation failed */
 	TS_OUTCOME_IN_DOUBT			/* may have been applied */
 } TsOutcome;
@@ -135,7 +135,8 @@ typedef struct TsConversation TsConversation;
 /* What a codec is told beside the object. */
 typedef struct TsCodecOptions
 {
-	const char *uid;			/* encode, new object: its UID */
+	const char *uid;			/* encode, new object: its UID, where the client chooses it */
+	const char *marker;			/* encode, new object: to be kept in it, where the client does not */
 	const char *default_time_zone;	/* resolves floating times to instants */
 	const char *settings;		/* provider settings, JSON text or NULL */
 	int64		now;			/* microseconds since 1970-01-01 UTC */
@@ -147,13 +148,14 @@ typedef struct TsRemoteTask
 	bool		is_task;		/* false: something else lives here; leave it alone */
 	TsTask		task;			/* parent_task_id: the parent's uid there */
 	char	   *uid;			/* the id that others refer to it by, or NULL */
+	char	   *marker;			/* the task here that we made it for, or NULL */
 	char	   *modified_at;	/* canonical timestamp, the service's clock, or NULL */
 	bool		is_recurring;
 } TsRemoteTask;
 
 #define TS_CAP_CONDITIONAL	0x0001	/* writes can be made to depend on an etag */
-#define TS_CAP_MOVE			0x0002	/* native move between lists */
-#define TS_CAP_CLIENT_IDS	0x0004	/* the client chooses a new object's id: creates are exact */
+#define TS_CAP_MOVE			0x0002	/* native move between lists; else objects are made anew */
+#define TS_CAP_CLIENT_IDS	0x0004	/* the client chooses a new object's id: creates are exact; else by marker */
 #define TS_CAP_LISTS		0x0008	/* lists can be created, renamed, deleted */
 #define TS_CAP_READ_BACK	0x0010	/* the stored object may differ from what was sent: fetch it after a push */
 
@@ -165,6 +167,12 @@ typedef struct TsProvider
 	uint32		caps;
 	int			fetch_batch;	/* ids in one FETCH */
 	int			push_batch;		/* objects in one PUSH conversation */
+
+	/*
+	 * Without TS_CAP_CLIENT_IDS: seconds after which a complete listing that
+	 * does not show a created object proves that it was not made.
+	 */
+	int			listing_lag;
 
 	/* Refuses bad settings (22023); url must be there where it is required. */
 	bool		(*check_settings) (const char *settings, TsError *err);

@@ -70,7 +70,8 @@ ts_store_intents(void *db, const TsMapping *m, int *n)
 {
 	static TsStatement stmt = {
 		"SELECT w.task_id::text, w.kind, w.external_task_id, w.etag, w.snap::text, w.payload,"
-		" w.patch ->> 'list', w.patch ->> 'mapping'"
+		" w.patch ->> 'list', w.patch ->> 'mapping',"
+		" (EXTRACT(epoch FROM w.sent_at) * 1000000)::bigint"
 		" FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2 ORDER BY w.task_id",
 		{UUIDOID, TEXTOID}
 	};
@@ -96,6 +97,7 @@ ts_store_intents(void *db, const TsMapping *m, int *n)
 		t->payload = ts_col_text(i, 6, &t->payload_len);
 		t->target_list = ts_col_text(i, 7, NULL);
 		t->target_mapping_id = ts_col_text(i, 8, NULL);
+		t->sent_at = ts_col_long(i, 9);
 	}
 	return intents;
 }

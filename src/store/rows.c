@@ -164,7 +164,8 @@ ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 		"SELECT l.id IS NOT NULL, NOT i.gone, i.gone,"
 		" CASE WHEN NOT i.gone THEN COALESCE(i.etag, l.etag) ELSE l.etag END,"
 		" EXISTS (SELECT FROM tasksync.task_intent w"
-		"  WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.external_task_id = k.id)"
+		"  WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.external_task_id = k.id),"
+		" i.error_code IS NOT NULL"
 		" FROM unnest($3::text[]) WITH ORDINALITY AS k(id, n)"
 		" LEFT JOIN tasksync.task_link l ON " TS_MINE("l")
 		"  AND l.external_task_id = k.id"
@@ -183,6 +184,7 @@ ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 		known[i].buried = ts_col_bool(i, 3);
 		known[i].etag = ts_col_text(i, 4, NULL);
 		known[i].in_doubt = ts_col_bool(i, 5);
+		known[i].failed = ts_col_bool(i, 6);
 	}
 	return known;
 }
@@ -254,7 +256,8 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
  * one known: the rows themselves are read for those only that were found.
  */
 TsLinkRow *
-ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids, int n)
+ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids,
+			   const char **markers, int n)
 {
 	static TsStatement find = {
 		"SELECT (SELECT x.task_id::text FROM"
@@ -263,6 +266,14 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"   UNION ALL"
 		"   SELECT b.task_id FROM tasksync.task_link b WHERE " TS_MINE("b")
 		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL"
+		"   UNION ALL"
+		"   SELECT w.task_id FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2"
+		"    AND w.task_id = k.marker AND w.kind = 'CREATE' AND w.external_task_id IS NULL"
+		"   UNION ALL"
+		"   SELECT t.id FROM tasksync.task t WHERE t.id = k.marker AND " TS_OF_USER("t", "$2")
+		"    AND NOT EXISTS (SELECT FROM tasksync.task_link c"
+		"     JOIN tasksync.task_list_mapping cm ON cm.id = c.mapping_id AND cm.user_id = c.user_id"
+		"     WHERE c.task_id = t.id AND c.user_id = $2 AND cm.provider_id = $5)"
 		"   UNION ALL"
 		"   SELECT d.task_id FROM tasksync.dead_remote d"
 		"    JOIN tasksync.task_list_mapping dm ON dm.id = d.mapping_id AND dm.user_id = d.user_id"
@@ -278,9 +289,12 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"     AND sm.provider_id = $5 AND sm.id <> $1 AND sm.sync_enabled"
 		"     AND sm.sync_status IS DISTINCT FROM 'DISCONNECTED')),"
 		" EXISTS (SELECT FROM tasksync.dead_remote d"
-		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id)"
-		" FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS k(id, uid, n) ORDER BY k.n",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, UUIDOID}
+		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id),"
+		" EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2"
+		"  AND w.task_id = k.marker AND w.kind = 'CREATE' AND w.external_task_id IS NULL)"
+		" FROM unnest($3::text[], $4::text[], $6::uuid[]) WITH ORDINALITY AS k(id, uid, marker, n)"
+		" ORDER BY k.n",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, UUIDOID, TEXTARRAYOID}
 	};
 	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
 	TsLinkRow  *found;
@@ -289,12 +303,13 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 	int			nfound = 0;
 
 	ts_run(&find, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n),
-		   ts_texts(uids, n), ts_uuid(m->provider_id));
+		   ts_texts(uids, n), ts_uuid(m->provider_id), ts_texts(markers, n));
 	for (int i = 0; i < n; i++)
 	{
 		rows[i].mapping_id = m->id;
 		rows[i].sibling = ts_col_text(i, 2, NULL);
 		rows[i].id_is_dead = ts_col_bool(i, 3);
+		rows[i].create_in_doubt = ts_col_bool(i, 4);
 		if (ts_col_null(i, 1))
 			continue;
 		task_ids[nfound] = ts_col_text(i, 1, NULL);
@@ -313,6 +328,7 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 			continue;
 		found[i].sibling = row->sibling;
 		found[i].id_is_dead = row->id_is_dead;
+		found[i].create_in_doubt = row->create_in_doubt && external_id == NULL;
 		*row = found[i];
 	}
 	return rows;
@@ -403,9 +419,9 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		"    AND NOT EXISTS (SELECT FROM tasksync.task_link ol"
 		"     JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
 		"     WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state = 'LIVE'"
-		"      AND (om.project_id = t.project_id OR om.provider_id = m.provider_id))))))"
+		"      AND (om.project_id = t.project_id OR ($7 AND om.provider_id = m.provider_id)))))))"
 		" ORDER BY k.task_id LIMIT $4",
-		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID},
+		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID, BOOLOID},
 		.unbounded = true
 	};
 	TsDb	   *d = db;
@@ -421,6 +437,7 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		d->snapshot = MemoryContextStrdup(d->cxt, ts_col(0, 1));
 	}
 	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_uuid(after), ts_int(limit),
-				ts_bool(m->compare_due), ts_texts(uncarried, nuncarried));
+				ts_bool(m->compare_due), ts_texts(uncarried, nuncarried),
+				ts_bool(m->native_moves));
 	return read_rows(m, *n);
 }

@@ -55,6 +55,7 @@ typedef struct TsMapping
 	char	   *base_project_color;
 	bool		project_from_list;	/* not agreed yet: the project takes them from the list */
 	char	   *gone_since;		/* the list was first found missing then */
+	bool		native_moves;	/* objects move between the provider's lists; else they are made anew */
 } TsMapping;
 
 /* A link, with the task it links, locked for the rest of the transaction. */
@@ -87,6 +88,7 @@ typedef struct TsLinkRow
 	char	   *local_times[TS_NFIELDS];	/* last change here per field, from the journal */
 	int			fail_count;
 	/* links() only: */
+	bool		create_in_doubt;	/* this may be what a write in doubt has made */
 	char	   *sibling;		/* another mapping of the provider that links the uid, or NULL */
 	bool		id_is_dead;		/* the external id is remembered as dead */
 } TsLinkRow;
@@ -96,6 +98,7 @@ typedef struct TsKnown
 {
 	bool		linked;
 	bool		parked;			/* an observation of it (of that etag) was set aside */
+	bool		failed;			/* … and an error was why */
 	bool		buried;			/* a tombstone of it waits */
 	bool		in_doubt;		/* a write of ours to it is unsettled */
 	char	   *etag;
@@ -113,6 +116,7 @@ typedef struct TsIntent
 	size_t		payload_len;
 	char	   *target_list;	/* MOVE */
 	char	   *target_mapping_id;
+	int64		sent_at;		/* read back: microseconds since 1970-01-01 UTC */
 } TsIntent;
 
 /* A value that lost, or two that wait for a person. */
@@ -131,6 +135,8 @@ typedef enum TsLinkAction
 	TS_LINK_SET,				/* insert or update */
 	TS_LINK_DEAD,				/* gone on one side: remember it, never import its object again */
 	TS_LINK_UNBIND,				/* the object is gone, the task is to be created anew */
+	TS_LINK_PART,				/* the task is where no service looks: let the object be */
+	TS_LINK_COPY,				/* one more, of the mapping moved_to, beside this one */
 	TS_LINK_DROP
 } TsLinkAction;
 
@@ -212,17 +218,22 @@ typedef struct TsStore
 	char	  **(*external_ids) (void *db, const TsMapping *m, int *n);
 
 	/*
-	 * One row per observation: found by external id, else by uid in this
-	 * mapping; linked = false where there is none.  Its task_id then is that of
-	 * the task whose object of this uid died at the provider, if any: here is
-	 * that task again.  A sibling counts only while it takes part in syncs.
+	 * One row per observation: found by external id, else by the uid of a link
+	 * without an object.  Where there is no link (linked = false) task_id says
+	 * whose object it is all the same: of a create in doubt or a task here by
+	 * the marker, or of a task whose object of this uid died at the provider.
+	 * A sibling counts only while it takes part in syncs.
 	 */
 	TsLinkRow  *(*links) (void *db, const TsMapping *m,
-						  const char **external_ids, const char **uids, int n);
+						  const char **external_ids, const char **uids,
+						  const char **markers, int n);
 	/* the same by task; rows come in the order of task_ids */
 	TsLinkRow  *(*links_by_task) (void *db, const TsMapping *m, const char **task_ids, int n);
 	/* parents' uids -> task ids here; NULL where there is none */
 	char	  **(*parents) (void *db, const TsMapping *m, const char **uids, int n);
+	/* would the task, put under that parent (NULL: none), be its own ancestor? */
+	bool	   *(*circular) (void *db, const TsMapping *m, const char **task_ids,
+							 char **parent_ids, int n);
 	/* first pull: the project's tasks that no mapping of this provider links */
 	TsLinkRow  *(*unlinked) (void *db, const TsMapping *m, int *n);
 

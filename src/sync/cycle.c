@@ -45,6 +45,7 @@ add_run(TsCycle *c, TsMapping *m, bool pull_only)
 	r->m = m;
 	r->pull_only = pull_only;
 	r->held = m->held;
+	m->native_moves = (c->spec->provider->caps & TS_CAP_MOVE) != 0;
 	r->phase = TS_PHASE_LIST_CREATE;
 	r->cxt = AllocSetContextCreate(c->cxt, "tasksync mapping", ALLOCSET_DEFAULT_SIZES);
 	r->batch_cxt = AllocSetContextCreate(r->cxt, "tasksync push batch", ALLOCSET_DEFAULT_SIZES);
@@ -151,9 +152,10 @@ ts_ids_add(TsRun *r, TsIds *ids, const char *id)
 }
 
 void
-ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid)
+ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid, const char *marker)
 {
 	opt->uid = uid;
+	opt->marker = marker;
 	opt->default_time_zone = c->env->default_time_zone;
 	opt->settings = c->spec->site->settings;
 	opt->now = c->env->now(c->env->arg);
@@ -164,7 +166,7 @@ ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsErro
 {
 	TsCodecOptions opt;
 
-	ts_codec_options(c, &opt, NULL);
+	ts_codec_options(c, &opt, NULL, NULL);
 	memset(out, 0, sizeof(*out));
 	return c->spec->provider->decode(payload, len, &opt, out, err);
 }

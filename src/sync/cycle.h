@@ -56,7 +56,7 @@ typedef struct TsDelivery
 	TsRemoteTask remote;		/* obs decoded */
 	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
 	char	   *uid;
-	int			move_step;		/* a move done as create (1), then delete (2) */
+	bool		copying;		/* a move done as a create, and a delete later */
 	bool		again;			/* a deletion that met a change of no consequence */
 } TsDelivery;
 
@@ -79,6 +79,7 @@ typedef struct TsRun
 	TsIds		fetch;			/* to be fetched whole */
 	int			nfetched;		/* how many of them were asked for */
 	TsIds		gone;			/* proved gone, linked here */
+	TsIds		lost_creates;	/* in doubt; what this pull does not show was not made */
 	bool		complete;		/* the listing named every object there is */
 	bool		was_complete;	/* … and the objects it left out were asked for */
 	char	   *cursor;
@@ -149,7 +150,7 @@ extern void ts_run_fail(TsCycle *c, TsRun *r, const TsError *err);
 extern bool ts_transact(TsCycle *c, TsRun *r, void (*body) (void *arg), void *arg);
 extern void ts_ids_add(TsRun *r, TsIds *ids, const char *id);
 extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
-extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid);
+extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid, const char *marker);
 extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsError *err);
 extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);
 extern bool ts_takes_part(const TsCycle *c, const char *mapping_id);
@@ -183,17 +184,27 @@ typedef struct TsMergeItem
 		TS_MERGE_REFETCH,		/* may be older than what we know */
 		TS_MERGE_HOLD_BACK,		/* looks like a task here: match at the end */
 		TS_MERGE_WAIT_MOVE,		/* its uid is linked in a sibling list */
+		TS_MERGE_ADOPT,			/* made by a create in doubt: settle that */
 		TS_MERGE_FOREIGN		/* no task: leave it alone */
 	}			verdict;
 	TsSideCounts counts;
 	bool		conflict;
 } TsMergeItem;
 
+/* An object's parent as it is here. */
+typedef struct TsParent
+{
+	char	   *task_id;		/* NULL: there is none, or it is not here */
+	bool		circular;		/* it is below the task already */
+} TsParent;
+
+extern TsParent *ts_find_parents(TsCycle *c, TsRun *r, const TsLinkRow *rows,
+								 const char **parent_uids, int n);
 extern void ts_merge(TsCycle *c, TsRun *r, TsObservation *obs, int n, int64 seq, bool fresh);
 extern void ts_merge_matched(TsCycle *c, TsRun *r);
 extern void ts_merge_tombstones(TsCycle *c, TsRun *r, char **external_ids, int n);
 extern void ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,
-						const char *remote_parent, TsPlan *plan);
+						const TsParent *parent, TsPlan *plan);
 extern void ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *plan,
 								const TsRemoteTask *remote, TsChange *change,
 								TsSideCounts *counts);
@@ -206,6 +217,8 @@ extern void ts_phase_delete(TsCycle *c, TsRun *r);
 extern TsFieldMask ts_unsent(const TsCycle *c, const TsLinkRow *row);
 
 /* settle.c */
+extern bool ts_settle_found(TsCycle *c, TsRun *r, const TsObservation *obs, const char *task_id,
+							TsError *err);
 extern void ts_phase_recover(TsCycle *c, TsRun *r);
 extern void ts_phase_settle(TsCycle *c, TsRun *r);
 

@@ -21,7 +21,7 @@
 
 void
 ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,
-			const char *remote_parent, TsPlan *plan)
+			const TsParent *parent, TsPlan *plan)
 {
 	TsPlanInput in = {0};
 	bool		based = row->linked && (row->local_base.known || row->remote_base.known);
@@ -36,7 +36,8 @@ ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remo
 	in.frozen = row->frozen;
 	in.local_times = (const char *const *) row->local_times;
 	in.remote_time = remote ? remote->modified_at : NULL;
-	in.remote_parent = remote_parent;
+	in.remote_parent = parent ? parent->task_id : NULL;
+	in.circular = parent && parent->circular;
 	ts_plan_task(&in, plan);
 }
 
@@ -189,9 +190,18 @@ may_match(const TsRun *r, const TsMergeItem *item)
 	return false;
 }
 
+/* First pull: a task that is known to be this object matches no other. */
+static void
+no_longer_unlinked(TsRun *r, const char *task_id)
+{
+	for (int i = 0; i < r->nunlinked; i++)
+		if (r->unlinked[i].task_id && strcmp(r->unlinked[i].task_id, task_id) == 0)
+			r->unlinked[i].task_id = NULL;
+}
+
 /* What to do with an object that no link here knows; true = a change was made. */
 static bool
-merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent,
+merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
 			   TsChange *change)
 {
 	TsPlan		plan;
@@ -207,7 +217,9 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *pare
 		item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;
 	}
-	if (w->r->m->first_pull && row->task_id == NULL && may_match(w->r, item))
+	if (row->task_id)
+		no_longer_unlinked(w->r, row->task_id);
+	else if (w->r->m->first_pull && may_match(w->r, item))
 	{
 		item->verdict = TS_MERGE_HOLD_BACK;
 		return false;
@@ -220,7 +232,7 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *pare
 }
 
 static bool
-merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent,
+merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
 			 TsChange *change)
 {
 	TsPlan		plan;
@@ -237,7 +249,8 @@ merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent
 }
 
 static bool
-merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent, TsChange *change)
+merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
+		   TsChange *change)
 {
 	bool		changed;
 
@@ -250,6 +263,11 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const char *parent, 
 	}
 	if (row->linked && row->dead)
 		return false;
+	if (row->create_in_doubt)
+	{
+		item->verdict = TS_MERGE_ADOPT;
+		return false;
+	}
 	if (row->linked)
 		changed = merge_linked(w, item, row, parent, change);
 	else
@@ -303,15 +321,42 @@ load_rows(MergeWork *w)
 	const TsStore *store = w->c->env->store;
 	const char **ids = palloc(sizeof(char *) * w->n);
 	const char **uids = palloc(sizeof(char *) * w->n);
+	const char **markers = palloc(sizeof(char *) * w->n);
 
 	for (int i = 0; i < w->n; i++)
 	{
 		ids[i] = w->items[i].match ? w->items[i].match : w->items[i].obs.external_id;
 		uids[i] = w->items[i].remote.uid;
+		markers[i] = w->items[i].remote.marker;
 	}
 	if (w->items[0].match)
 		return store->links_by_task(w->c->env->db, w->r->m, ids, w->n);
-	return store->links(w->c->env->db, w->r->m, ids, uids, w->n);
+	return store->links(w->c->env->db, w->r->m, ids, uids, markers, w->n);
+}
+
+/* The parents of some objects as they are here, and whether that can be. */
+TsParent *
+ts_find_parents(TsCycle *c, TsRun *r, const TsLinkRow *rows, const char **parent_uids, int n)
+{
+	const TsStore *store = c->env->store;
+	TsParent   *parents = palloc0(sizeof(TsParent) * (n + 1));
+	const char **task_ids = palloc(sizeof(char *) * (n + 1));
+	char	  **ids = store->parents(c->env->db, r->m, parent_uids, n);
+	bool		any = false;
+	bool	   *circular;
+
+	for (int i = 0; i < n; i++)
+	{
+		parents[i].task_id = ids[i];
+		task_ids[i] = rows[i].task_id;
+		any |= ids[i] && task_ids[i];
+	}
+	if (!any)
+		return parents;
+	circular = store->circular(c->env->db, r->m, task_ids, ids, n);
+	for (int i = 0; i < n; i++)
+		parents[i].circular = circular[i];
+	return parents;
 }
 
 static void
@@ -322,14 +367,14 @@ merge_body(void *arg)
 	const char **parent_uids = palloc0(sizeof(char *) * w->n);
 	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
 	TsLinkRow  *rows = load_rows(w);
-	char	  **parents;
+	TsParent   *parents;
 	int			n = 0;
 
 	for (int i = 0; i < w->n; i++)
 		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
-	parents = store->parents(w->c->env->db, w->r->m, parent_uids, w->n);
+	parents = ts_find_parents(w->c, w->r, rows, parent_uids, w->n);
 	for (int i = 0; i < w->n; i++)
-		if (merge_item(w, &w->items[i], &rows[i], parents[i], &changes[n]))
+		if (merge_item(w, &w->items[i], &rows[i], &parents[i], &changes[n]))
 			n++;
 		else
 			memset(&changes[n], 0, sizeof(TsChange));
@@ -386,6 +431,8 @@ merged(MergeWork *w)
 			case TS_MERGE_HOLD_BACK:
 				hold_back(w->r, item);
 				break;
+			case TS_MERGE_ADOPT:
+				break;
 			case TS_MERGE_WAIT_MOVE:
 				w->r->wants_barrier = w->r->found_moving = true;
 				break;
@@ -426,8 +473,26 @@ park(TsCycle *c, TsRun *r, const TsMergeItem *item, const TsError *err)
 {
 	ParkWork	w = {c, r, item, err};
 
+	/* It is what a create in doubt has made: that one was not lost. */
+	for (int i = 0; i < r->lost_creates.n && item->remote.marker; i++)
+		if (strcmp(r->lost_creates.id[i], item->remote.marker) == 0)
+			r->lost_creates.id[i] = r->lost_creates.id[--r->lost_creates.n];
 	c->result.errors++;
 	ts_transact(c, r, park_body, &w);
+}
+
+/* What creates in doubt have made settles them. */
+static void
+adopt(TsCycle *c, TsRun *r, const TsMergeItem *items, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		TsError		err = {0};
+
+		if (items[i].verdict == TS_MERGE_ADOPT &&
+			!ts_settle_found(c, r, &items[i].obs, items[i].remote.marker, &err))
+			park(c, r, &items[i], &err);
+	}
 }
 
 static void
@@ -439,7 +504,10 @@ merge_split(TsCycle *c, TsRun *r, TsMergeItem *items, int n)
 	if (n == 0 || r->phase >= TS_PHASE_FINISH)
 		return;
 	if (c->env->store->transact(c->env->db, merge_body, &w, &err))
+	{
 		merged(&w);
+		adopt(c, r, items, n);
+	}
 	else if (n == 1)
 		park(c, r, items, &err);
 	else
@@ -609,9 +677,10 @@ gone_body(void *arg)
 {
 	GoneWork   *w = arg;
 	const TsStore *store = w->c->env->store;
-	const char **uids = palloc0(sizeof(char *) * w->n);
+	const char **nothing = palloc0(sizeof(char *) * w->n);
 	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
-	TsLinkRow  *rows = store->links(w->c->env->db, w->r->m, (const char **) w->ids, uids, w->n);
+	TsLinkRow  *rows = store->links(w->c->env->db, w->r->m, (const char **) w->ids,
+									nothing, nothing, w->n);
 	int			n = 0;
 
 	memset(&w->counts, 0, sizeof(w->counts));

@@ -136,7 +136,8 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 		if (obs[i].foreign || k->in_doubt)
 			continue;
 		if ((k->linked || k->parked) && !k->buried && k->etag && obs[i].etag &&
-			strcmp(k->etag, obs[i].etag) == 0)
+			strcmp(k->etag, obs[i].etag) == 0 &&
+			!(k->failed && r->lost_creates.n > 0))	/* what was made in doubt may be this */
 			continue;
 		if ((obs[i].payload && !k->buried) || ts_failed(&obs[i].error))
 			with_text[ntext++] = obs[i];
@@ -211,7 +212,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 	ts_progress(c, r, "listing", 0, 0);
 	op = ts_new_op(c, r, TS_OP_PULL);
 	op->cursor = r->m->cursor;
-	op->full = r->m->audit_due && !r->m->first_pull && !r->read_before;
+	op->full = !r->m->first_pull && !r->read_before && (r->m->audit_due || r->lost_creates.n > 0);
 	op->want_payloads = r->m->first_pull && r->m->nlinks == 0;
 	ts_converse(c, r, listing_observed, listing_done);
 }
@@ -313,6 +314,23 @@ ts_phase_absent(TsCycle *c, TsRun *r)
 	r->phase = TS_PHASE_FETCH;
 }
 
+/* Creates in doubt that would have been listed, and were not: never made. */
+static void
+forget_lost_creates(SeqWork *w)
+{
+	TsRun	   *r = w->r;
+	TsChange   *changes = palloc0(sizeof(TsChange) * (r->lost_creates.n + 1));
+
+	for (int i = 0; i < r->lost_creates.n; i++)
+	{
+		changes[i].task_id = r->lost_creates.id[i];
+		changes[i].clear_intent = true;
+	}
+	if (r->lost_creates.n > 0)
+		w->c->env->store->apply(w->c->env->db, r->m, changes, r->lost_creates.n);
+	r->lost_creates.n = 0;
+}
+
 /*
  * The end of the pull: tombstones into the inbox and the cursor behind them,
  * in one transaction.
@@ -333,6 +351,8 @@ pull_end_body(void *arg)
 	}
 	if (r->gone.n > 0)
 		w->c->env->store->inbox_put(w->c->env->db, r->m, rows, r->gone.n);
+	if (r->was_complete)
+		forget_lost_creates(w);
 	w->c->env->store->pull_end(w->c->env->db, r->m, &end);
 }
 

@@ -48,7 +48,10 @@ encode(TsCycle *c, const TsLinkRow *row, const TsTask *task, TsDelivery *d)
 	TsError		err = {0};
 	char	   *payload;
 
-	ts_codec_options(c, &opt, d->uid);
+	if (c->spec->provider->caps & TS_CAP_CLIENT_IDS)
+		ts_codec_options(c, &opt, d->uid, NULL);
+	else
+		ts_codec_options(c, &opt, NULL, row->task_id);
 	payload = c->spec->provider->encode(task, d->intent.snap.known,
 										creating ? NULL : row->payload,
 										creating ? 0 : row->payload_len, &opt, &err);
@@ -150,7 +153,8 @@ deliver(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 	{
 		if (!row->linked)
 			return false;
-		if (row->has_local && row->external_id && row->target_mapping_id)
+		if (row->has_local && row->external_id && row->target_mapping_id && !row->elsewhere &&
+			r->m->native_moves)
 		{
 			prepare(d, row, TS_PUSH_MOVE);
 			d->intent.target_list = row->target_list_id;
@@ -301,30 +305,18 @@ ts_phase_candidates(TsCycle *c, TsRun *r)
  * Sending
  */
 
-/* A move that the service has no word for: create there, then delete here. */
+/*
+ * A move that the service has no word for: a copy there, first of all.  Once
+ * that is linked, the object here is deleted like any whose task has left.
+ */
 static void
-continue_move(TsCycle *c, TsDelivery *d)
+copy_instead(TsCycle *c, TsDelivery *d)
 {
-	char	   *copy;
-
-	if (d->move_step == 0 && d->push.outcome == TS_OUTCOME_UNSUPPORTED)
-	{
-		d->move_step = 1;
-		d->push.kind = TS_PUSH_CREATE;
-		d->push.external_id = c->spec->provider->new_external_id(d->intent.target_list,
-																 d->intent.task_id);
-		d->push.outcome = TS_OUTCOME_PENDING;
-	}
-	else if (d->move_step == 1 &&
-			 (d->push.outcome == TS_OUTCOME_DONE || d->push.outcome == TS_OUTCOME_EXISTS))
-	{
-		copy = d->push.new_external_id ? d->push.new_external_id : (char *) d->push.external_id;
-		d->move_step = 2;
-		prepare_push(d);
-		d->push.kind = TS_PUSH_DELETE;
-		d->push.outcome = TS_OUTCOME_PENDING;
-		d->push.new_external_id = copy;
-	}
+	d->copying = true;
+	d->push.kind = TS_PUSH_CREATE;
+	d->push.external_id = c->spec->provider->new_external_id(d->intent.target_list,
+															 d->intent.task_id);
+	d->push.outcome = TS_OUTCOME_PENDING;
 }
 
 static void
@@ -336,15 +328,13 @@ sent(TsCycle *c, TsRun *r, TsConversation *conv)
 	{
 		TsDelivery *d = &r->deliveries[r->sent + i];
 		const TsPush *p = &c->op.push[i];
-		char	   *moved_to = d->move_step == 2 ? d->push.new_external_id : NULL;
 
 		d->push.outcome = p->outcome == TS_OUTCOME_PENDING ? TS_OUTCOME_NOT_SENT : p->outcome;
-		d->push.new_external_id = moved_to ? moved_to
-			: p->new_external_id ? pstrdup(p->new_external_id) : NULL;
-		d->push.new_etag = p->new_etag && !moved_to ? pstrdup(p->new_etag) : NULL;
+		d->push.new_external_id = p->new_external_id ? pstrdup(p->new_external_id) : NULL;
+		d->push.new_etag = p->new_etag ? pstrdup(p->new_etag) : NULL;
 		ts_error_copy(&d->push.error, &p->error, r->batch_cxt);
-		if (d->intent.kind == TS_PUSH_MOVE)
-			continue_move(c, d);
+		if (d->push.outcome == TS_OUTCOME_UNSUPPORTED)
+			copy_instead(c, d);
 	}
 	MemoryContextSwitchTo(old);
 	if (!ts_failed(&conv->error))
@@ -376,10 +366,10 @@ ts_phase_send(TsCycle *c, TsRun *r)
 	op = ts_new_op(c, r, TS_OP_PUSH);
 	op->push = MemoryContextAllocZero(c->op_cxt,
 									  sizeof(TsPush) * c->spec->provider->push_batch);
-	if (d->move_step == 1)
+	if (d->copying)
 		op->list_id = d->intent.target_list;
 	while (n < c->spec->provider->push_batch && r->sent + n < r->ndeliveries &&
-		   d[n].push.outcome == TS_OUTCOME_PENDING && (n == 0 || d[n].move_step == 0))
+		   d[n].push.outcome == TS_OUTCOME_PENDING && (n == 0 || !d[n].copying))
 	{
 		op->push[n] = d[n].push;
 		op->push[n].new_external_id = NULL;
@@ -410,6 +400,8 @@ read_back_id(const TsCycle *c, const TsDelivery *d)
 		default:
 			return NULL;
 	}
+	if (d->intent.kind == TS_PUSH_MOVE)
+		return d->copying ? NULL : d->intent.external_id;
 	return d->push.new_external_id ? d->push.new_external_id : d->intent.external_id;
 }
 
@@ -485,11 +477,11 @@ leave(PushWork *w, const TsLinkRow *row)
 		return;
 	if (row->external_id == NULL || (row->has_local && !row->project_mapped))
 	{
-		/* never sent, or moved where no service looks: the object stays */
+		/* moved where no service looks: the object stays; or never sent */
 		TsChange   *change = &w->changes[w->nchanges++];
 
 		change->task_id = row->task_id;
-		change->link_action = TS_LINK_DROP;
+		change->link_action = row->external_id ? TS_LINK_PART : TS_LINK_DROP;
 		change->clear_intent = true;
 	}
 	else if ((!row->has_local || row->elsewhere) &&

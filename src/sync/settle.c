@@ -37,6 +37,8 @@ typedef struct SettleWork
 	bool		again;
 	TsChange   *changes;		/* one a delivery, then records of what lost */
 	int			nchanges;
+	TsIntent   *intents;		/* read back */
+	int			nintents;
 } SettleWork;
 
 static bool
@@ -56,6 +58,14 @@ static bool
 same(const char *a, const char *b)
 {
 	return a && b && strcmp(a, b) == 0;
+}
+
+/* Did our create make this object?  It bears our name, or our marker. */
+static bool
+is_ours(const TsDelivery *d)
+{
+	return d->intent.external_id ? same(d->remote.uid, d->uid)
+		: same(d->remote.marker, d->intent.task_id);
 }
 
 /*
@@ -169,7 +179,7 @@ note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 }
 
 static void
-settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	TsFieldMask beaten = move_bases(d, row);
 	bool		goes_on = follow_recurrence(d, row);
@@ -193,7 +203,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 		change->link_action = TS_LINK_SET;
 		change->local_base = row->local_base;
 		change->remote_base = row->remote_base;
-		change->uid = d->uid;
+		change->uid = d->intent.external_id ? d->uid : d->push.new_external_id;
 		change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
 		change->etag = goes_on ? NULL : d->push.new_etag;	/* to be read again */
 		change->payload = d->intent.payload;
@@ -207,7 +217,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent,
 
 /* Not applied, since it changed there: merge what is there, then try again. */
 static void
-settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	TsPlan		plan;
 
@@ -251,7 +261,7 @@ settle_failed(SettleWork *w, const TsDelivery *d, TsChange *change)
 }
 
 static void
-settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	bool		gone = d->push.outcome == TS_OUTCOME_DONE || d->push.outcome == TS_OUTCOME_GONE ||
 		(d->read_back && d->obs.gone);
@@ -271,7 +281,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, 
 }
 
 static void
-settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	if (d->push.outcome == TS_OUTCOME_DONE && d->push.new_external_id)
 	{
@@ -297,11 +307,44 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, Ts
 		settle_conflict(w, d, row, parent, change); /* still where it was: move it again */
 }
 
+/*
+ * A copy in the list that the task moved to.  One made by an earlier try may be
+ * older than what we know, and nobody can say who changed what since: it gets
+ * no bases.
+ */
 static void
-settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change)
+{
+	if (d->push.outcome == TS_OUTCOME_IN_DOUBT)
+		return;					/* looked into by the next sync: the one here is there still */
+	change->clear_intent = true;
+	if (d->push.outcome == TS_OUTCOME_REFUSED)
+		settle_failed(w, d, change);
+	if ((d->push.outcome != TS_OUTCOME_DONE && d->push.outcome != TS_OUTCOME_EXISTS) ||
+		!row->linked || row->elsewhere)
+		return;
+	change->link_action = TS_LINK_COPY;
+	change->moved_to = d->intent.target_mapping_id;
+	change->external_id = d->push.new_external_id ? d->push.new_external_id : d->push.external_id;
+	change->uid = row->uid;
+	change->payload = row->payload;
+	change->payload_len = row->payload_len;
+	change->parent_uid = row->remote_base.value[TS_PARENT_TASK_ID];
+	change->write_seq = w->write_seq;
+	if (d->push.outcome == TS_OUTCOME_DONE)
+	{
+		change->local_base = row->local_base;
+		change->remote_base = row->remote_base;
+	}
+	d->again = true;			/* and now the one here */
+	w->pushed.updated++;
+}
+
+static void
+settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	bool		creating = d->intent.kind == TS_PUSH_CREATE;
-	bool		ours = is_there(d) && same(d->remote.uid, d->uid);
+	bool		ours = is_there(d) && is_ours(d);
 
 	switch (d->push.outcome)
 	{
@@ -348,9 +391,14 @@ settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, T
 }
 
 static void
-settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const char *parent, TsChange *change)
+settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	change->task_id = d->intent.task_id;
+	if (d->copying)
+	{
+		settle_copy(w, d, row, change);
+		return;
+	}
 	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && !d->read_back)
 		return;					/* the intent stays until somebody can look */
 	if (d->intent.kind == TS_PUSH_DELETE)
@@ -371,7 +419,7 @@ settle_body(void *arg)
 	const char **task_ids = palloc(sizeof(char *) * w->n);
 	const char **parent_uids = palloc(sizeof(char *) * w->n);
 	TsLinkRow  *rows;
-	char	  **parents;
+	TsParent   *parents;
 
 	w->changes = palloc0(sizeof(TsChange) * w->n * 2);
 	w->nchanges = w->n;
@@ -386,10 +434,10 @@ settle_body(void *arg)
 		parent_uids[i] = w->d[i].remote.task.value[TS_PARENT_TASK_ID];
 	}
 	rows = store->links_by_task(db, w->r->m, task_ids, w->n);
-	parents = store->parents(db, w->r->m, parent_uids, w->n);
+	parents = ts_find_parents(w->c, w->r, rows, parent_uids, w->n);
 	w->write_seq = store->next_seq(db);
 	for (int i = 0; i < w->n; i++)
-		settle_one(w, &w->d[i], &rows[i], parents[i], &w->changes[i]);
+		settle_one(w, &w->d[i], &rows[i], &parents[i], &w->changes[i]);
 	store->apply(db, w->r->m, w->changes, w->nchanges);
 	if (w->ntombstones > 0)
 		store->inbox_put(db, w->r->m, w->tombstones, w->ntombstones);
@@ -428,7 +476,8 @@ settle(TsCycle *c, TsRun *r, TsDelivery *d, int n, TsError *err)
 	c->result.errors += w.errors;
 	r->again |= w.again;
 	for (int i = 0; i < n; i++)
-		if (d[i].again && r->after_settle == TS_PHASE_DELETE && ++r->pass < TS_PUSH_PASSES)
+		if (d[i].again && (d[i].copying ||
+						   (r->after_settle == TS_PHASE_DELETE && ++r->pass < TS_PUSH_PASSES)))
 			ts_ids_add(r, &r->deletes, d[i].intent.task_id);
 	return true;
 }
@@ -479,26 +528,56 @@ ts_phase_settle(TsCycle *c, TsRun *r)
 		r->phase = r->after_settle;
 }
 
-/*
- * Recovery: the intents that an earlier cycle left behind are in doubt.
- */
-
 static void
 intents_body(void *arg)
 {
 	SettleWork *w = arg;
-	TsRun	   *r = w->r;
-	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
-	TsIntent   *intents = w->c->env->store->intents(w->c->env->db, r->m, &r->ndeliveries);
+	MemoryContext old = MemoryContextSwitchTo(w->r->batch_cxt);
 
-	r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
-	r->deliveries = palloc0(sizeof(TsDelivery) * (r->ndeliveries + 1));
-	for (int i = 0; i < r->ndeliveries; i++)
-	{
-		r->deliveries[i].intent = intents[i];
-		r->deliveries[i].push.outcome = TS_OUTCOME_IN_DOUBT;
-	}
+	w->intents = w->c->env->store->intents(w->c->env->db, w->r->m, &w->nintents);
+	w->r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * A create in doubt that had no name to be asked for by: the object turned up,
+ * and bears its marker.  False where that could not be recorded.
+ */
+bool
+ts_settle_found(TsCycle *c, TsRun *r, const TsObservation *obs, const char *task_id, TsError *err)
+{
+	SettleWork	w = {c, r};
+	TsDelivery	d = {0};
+
+	if (!c->env->store->transact(c->env->db, intents_body, &w, err))
+		return false;
+	for (int i = 0; i < w.nintents; i++)
+		if (same(w.intents[i].task_id, task_id) && w.intents[i].kind == TS_PUSH_CREATE)
+			d.intent = w.intents[i];
+	if (d.intent.task_id == NULL)
+	{
+		ts_error(err, "40001", "the write that made \"%s\" was settled meanwhile", obs->external_id);
+		return false;			/* merged when it is looked at again */
+	}
+	d.push.outcome = TS_OUTCOME_IN_DOUBT;
+	d.push.new_external_id = obs->external_id;
+	d.read_back = true;
+	d.obs = *obs;
+	decode_delivery(c, r, &d);
+	return settle(c, r, &d, 1, err);
+}
+
+/*
+ * Recovery: the intents that an earlier cycle left behind are in doubt.
+ */
+
+/* Has it been long enough, for a complete listing to show what this has made? */
+static bool
+would_be_listed(const TsCycle *c, const TsIntent *intent)
+{
+	return intent->kind == TS_PUSH_CREATE && intent->external_id == NULL &&
+		c->env->now(c->env->arg) >=
+		intent->sent_at + c->spec->provider->listing_lag * INT64CONST(1000000);
 }
 
 void
@@ -509,8 +588,17 @@ ts_phase_recover(TsCycle *c, TsRun *r)
 	r->nread_back = 0;
 	r->after_settle = TS_PHASE_PULL;
 	r->phase = TS_PHASE_PULL;
-	if (!ts_transact(c, r, intents_body, &w) || r->ndeliveries == 0)
+	if (!ts_transact(c, r, intents_body, &w) || w.nintents == 0)
 		return;
+	r->ndeliveries = w.nintents;
+	r->deliveries = MemoryContextAllocZero(r->batch_cxt, sizeof(TsDelivery) * w.nintents);
+	for (int i = 0; i < w.nintents; i++)
+	{
+		r->deliveries[i].intent = w.intents[i];
+		r->deliveries[i].push.outcome = TS_OUTCOME_IN_DOUBT;
+		if (would_be_listed(c, &w.intents[i]))
+			ts_ids_add(r, &r->lost_creates, w.intents[i].task_id);
+	}
 	ts_progress(c, r, "recovering", 0, r->ndeliveries);
 	r->phase = TS_PHASE_READ_BACK;
 }

@@ -334,6 +334,22 @@ settle_conflict(Merge *m, TsFieldMask fields)
 	}
 }
 
+/*
+ * Their parent is below the task here: both sides were moved at once, each
+ * under what became its child.  Ours stands, or there would be a circle.
+ */
+static void
+break_circle(Merge *m, TsFieldMask fields)
+{
+	keep_local(m, fields);
+	m->out->conflicts |= fields;
+	m->out->local_won |= fields;
+	if (m->in->direction != TS_FROM_PROVIDER)
+		return;
+	m->out->remote_patch.known &= ~fields;
+	set_field(&m->out->local_base, TS_PARENT_TASK_ID, m->in->local->value[TS_PARENT_TASK_ID]);
+}
+
 static void
 merge_register(Merge *m, TsFieldMask fields)
 {
@@ -350,6 +366,9 @@ merge_register(Merge *m, TsFieldMask fields)
 
 	if (same)
 		agree(m, fields);
+	else if (there && in->circular && fields == BIT(TS_PARENT_TASK_ID) &&
+			 in->direction != TS_TO_PROVIDER)
+		break_circle(m, fields);
 	else if (here && there && fields == BIT(TS_TAGS) &&
 			 in->direction == TS_BIDIRECTIONAL && in->local_base && in->remote_base)
 		merge_tags(m);
@@ -358,12 +377,7 @@ merge_register(Merge *m, TsFieldMask fields)
 	else if (there && in->direction != TS_TO_PROVIDER)
 		take_remote(m, fields & m->changed_there);
 	else if (there)
-	{
-		/* TO_PROVIDER: what they do to it is noted, and left alone. */
-		for (TsField f = 0; f < TS_NFIELDS; f++)
-			if (fields & m->changed_there & BIT(f))
-				set_field(&m->out->remote_base, f, in->remote->value[f]);
-	}
+		return;					/* left alone, until the direction changes */
 	else if (in->direction != TS_FROM_PROVIDER)
 	{
 		for (TsField f = 0; f < TS_NFIELDS; f++)
@@ -442,6 +456,10 @@ plan_only_there(const TsPlanInput *in, TsPlan *out)
 	{
 		if (in->direction != TS_FROM_PROVIDER)
 			out->remote_action = TS_ACTION_DELETE;
+		out->conflicts = out->local_won = edited;
+		for (TsField f = 0; f < TS_NFIELDS; f++)
+			if (edited & BIT(f))
+				set_field(&out->remote_base, f, in->remote->value[f]);
 		return;
 	}
 	if (in->direction == TS_TO_PROVIDER)

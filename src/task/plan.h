@@ -59,6 +59,7 @@ typedef struct TsPlanInput
 	const char *const *local_times; /* per field: its last change here, canonical timestamp; or NULL */
 	const char *remote_time;	/* last change there, or NULL */
 	const char *remote_parent;	/* remote's parent as a task id here; NULL: unknown or none */
+	bool		circular;		/* … and it is a descendant of the task here */
 } TsPlanInput;
 
 typedef struct TsPlan

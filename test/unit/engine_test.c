@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "engine_world.h"
+#include "world.h"
 #include "tap.h"
 
 #define END TS_NFIELDS

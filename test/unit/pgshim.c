@@ -7,7 +7,8 @@
  * with libpgcommon and libpgport, which need nothing but these functions.
  * Every chunk is a malloc of its own, kept in its context's list, so that
  * valgrind and AddressSanitizer see each one; resetting and deleting contexts
- * really frees, and calls the reset callbacks, as in a server.
+ * really frees, and calls the reset callbacks, as in a server.  With
+ * PGSHIM_ARENA they are cut from blocks instead, as fast as can be.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +18,8 @@
 
 #include "pgshim.h"
 #include "utils/memutils.h"
+
+#ifndef PGSHIM_ARENA
 
 typedef struct Chunk
 {
@@ -31,6 +34,35 @@ typedef struct ShimContext
 	MemoryContextData data;
 	Chunk		chunks;			/* head of the ring */
 } ShimContext;
+
+#else
+
+#define BLOCK_SIZE 8192
+
+/* What chunks are cut from, one after the other. */
+typedef struct Block
+{
+	struct Block *next;
+	char	   *end;
+} Block;
+
+typedef struct Chunk
+{
+	MemoryContext context;
+	Size		size;
+} Chunk;
+
+typedef struct ShimContext
+{
+	MemoryContextData data;
+	Block	   *blocks;			/* the one chunks are cut from first */
+	char	   *free;			/* where the next begins */
+} ShimContext;
+
+static Block *spare_blocks;
+static ShimContext *spare_contexts;
+
+#endif
 
 MemoryContext CurrentMemoryContext;
 MemoryContext TopMemoryContext;
@@ -48,6 +80,8 @@ chunk_of(void *pointer)
 {
 	return (Chunk *) ((char *) pointer - MAXALIGN(sizeof(Chunk)));
 }
+
+#ifndef PGSHIM_ARENA
 
 static void
 link_chunk(Chunk *chunk)
@@ -82,18 +116,149 @@ allocate(MemoryContext context, Size size, bool may_fail)
 	return (char *) chunk + MAXALIGN(sizeof(Chunk));
 }
 
-MemoryContext
-AllocSetContextCreateInternal(MemoryContext parent, const char *name,
-							  Size minContextSize, Size initBlockSize, Size maxBlockSize)
+static ShimContext *
+allocate_context(void)
 {
 	ShimContext *context = calloc(1, sizeof(ShimContext));
 
 	if (context == NULL)
 		die("out of memory");
+	context->chunks.prev = context->chunks.next = &context->chunks;
+	return context;
+}
+
+static void
+free_chunks(MemoryContext context)
+{
+	Chunk	   *head = &((ShimContext *) context)->chunks;
+
+	while (head->next != head)
+	{
+		Chunk	   *chunk = head->next;
+
+		unlink_chunk(chunk);
+		free(chunk);
+	}
+}
+
+static void
+free_chunk(Chunk *chunk)
+{
+	unlink_chunk(chunk);
+	free(chunk);
+}
+
+static void
+free_context(MemoryContext context)
+{
+	free(context);
+}
+
+#else
+
+static Block *
+new_block(Size room)
+{
+	Block	   *block = spare_blocks;
+	Size		size = Max(room + MAXALIGN(sizeof(Block)), BLOCK_SIZE);
+
+	if (size == BLOCK_SIZE && block != NULL)
+	{
+		spare_blocks = block->next;
+		return block;
+	}
+	block = malloc(size);
+	if (block == NULL)
+		die("out of memory");
+	block->end = (char *) block + size;
+	return block;
+}
+
+static void *
+allocate(MemoryContext context, Size size, bool may_fail)
+{
+	ShimContext *c = (ShimContext *) context;
+	Size		room = MAXALIGN(sizeof(Chunk)) + MAXALIGN(size);
+	Chunk	   *chunk;
+
+	if (c->blocks == NULL || c->blocks->end - c->free < room)
+	{
+		Block	   *block = new_block(room);
+
+		block->next = c->blocks;
+		c->blocks = block;
+		c->free = (char *) block + MAXALIGN(sizeof(Block));
+	}
+	chunk = (Chunk *) c->free;
+	c->free += room;
+	chunk->context = context;
+	chunk->size = size;
+	return (char *) chunk + MAXALIGN(sizeof(Chunk));
+}
+
+static ShimContext *
+allocate_context(void)
+{
+	ShimContext *context = spare_contexts;
+
+	if (context != NULL)
+		spare_contexts = (ShimContext *) context->data.nextchild;
+	else if ((context = malloc(sizeof(ShimContext))) == NULL)
+		die("out of memory");
+	memset(context, 0, sizeof(*context));
+	return context;
+}
+
+static void
+free_chunks(MemoryContext context)
+{
+	ShimContext *c = (ShimContext *) context;
+
+	while (c->blocks != NULL)
+	{
+		Block	   *block = c->blocks;
+
+		c->blocks = block->next;
+		if (block->end - (char *) block != BLOCK_SIZE)
+			free(block);
+		else
+		{
+			block->next = spare_blocks;
+			spare_blocks = block;
+		}
+	}
+	c->free = NULL;
+}
+
+/* Gone with its context, if it is not the last one. */
+static void
+free_chunk(Chunk *chunk)
+{
+	ShimContext *c = (ShimContext *) chunk->context;
+	char	   *end = (char *) chunk + MAXALIGN(sizeof(Chunk)) + MAXALIGN(chunk->size);
+
+	if (end == c->free)
+		c->free = (char *) chunk;
+}
+
+static void
+free_context(MemoryContext context)
+{
+	context->nextchild = (MemoryContext) spare_contexts;
+	spare_contexts = (ShimContext *) context;
+}
+
+#endif
+
+MemoryContext
+AllocSetContextCreateInternal(MemoryContext parent, const char *name,
+							  Size minContextSize, Size initBlockSize, Size maxBlockSize)
+{
+	ShimContext *context = allocate_context();
+
 	context->data.type = T_AllocSetContext;
 	context->data.name = name;
 	context->data.parent = parent;
-	context->chunks.prev = context->chunks.next = &context->chunks;
 	if (parent != NULL)
 	{
 		context->data.nextchild = parent->firstchild;
@@ -113,20 +278,6 @@ call_reset_callbacks(MemoryContext context)
 	{
 		context->reset_cbs = callback->next;
 		callback->func(callback->arg);
-	}
-}
-
-static void
-free_chunks(MemoryContext context)
-{
-	Chunk	   *head = &((ShimContext *) context)->chunks;
-
-	while (head->next != head)
-	{
-		Chunk	   *chunk = head->next;
-
-		unlink_chunk(chunk);
-		free(chunk);
 	}
 }
 
@@ -161,7 +312,7 @@ MemoryContextDelete(MemoryContext context)
 		context->parent->firstchild = context->nextchild;
 	if (context->nextchild != NULL)
 		context->nextchild->prevchild = context->prevchild;
-	free(context);
+	free_context(context);
 }
 
 void
@@ -226,10 +377,7 @@ palloc_extended(Size size, int flags)
 void
 pfree(void *pointer)
 {
-	Chunk	   *chunk = chunk_of(pointer);
-
-	unlink_chunk(chunk);
-	free(chunk);
+	free_chunk(chunk_of(pointer));
 }
 
 /* Always moves, so that a kept old pointer is found out. */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * memory_store.h
+ * memdb.h
  *	  The engine's store (src/store/store.h) in memory, and its user.
  *
  * A small database of tasks, links, intents, inbox, journal and conflicts with
@@ -16,8 +16,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef MEMORY_STORE_H
-#define MEMORY_STORE_H
+#ifndef SIMULATOR_MEMDB_H
+#define SIMULATOR_MEMDB_H
 
 #include "store/store.h"
 
@@ -34,6 +34,7 @@ typedef struct MemTask
 {
 	char	   *id;
 	bool		exists;
+	bool		in_trash;		/* deleted by a sync: its fields are kept */
 	char	   *project;
 	char	   *home;			/* provider id or NULL */
 	TsTask		fields;
@@ -43,6 +44,7 @@ typedef struct MemLink
 {
 	bool		used;
 	bool		dead;
+	bool		parted;			/* the task was moved where no service looks */
 	char	   *task_id;
 	char	   *mapping_id;
 	char	   *external_id;
@@ -154,6 +156,7 @@ extern const TsStore memory_store;
 extern MemStore *mem_create(TsFieldMask carries);
 extern MemMapping *mem_add_mapping(MemStore *s, const char *id, const char *provider_id,
 								   const char *project, const char *list);
+extern void mem_set_direction(MemStore *s, MemMapping *m, TsDirection direction);
 extern MemMapping *mem_mapping(MemStore *s, const char *id);
 
 /* The mappings of a provider as a cycle is given them (only: that one; or all others). */
@@ -171,4 +174,4 @@ extern MemTask *mem_task(MemStore *s, const char *task_id);
 extern MemTask *mem_task_by_title(MemStore *s, const char *title);
 extern MemLink *mem_link(MemStore *s, const char *task_id, const char *mapping_id);
 
-#endif							/* MEMORY_STORE_H */
+#endif							/* SIMULATOR_MEMDB_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * engine_world.h
+ * world.h
  *	  The whole engine over a store and services in memory.
  *
  * A world has one database, with the projects "pa" and "pb", and two accounts:
@@ -13,11 +13,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ENGINE_WORLD_H
-#define ENGINE_WORLD_H
+#ifndef SIMULATOR_WORLD_H
+#define SIMULATOR_WORLD_H
 
-#include "fake_service.h"
-#include "memory_store.h"
+#include "memdb.h"
+#include "service.h"
 #include "sync/sync.h"
 
 typedef enum WorldFault
@@ -27,6 +27,8 @@ typedef enum WorldFault
 	WORLD_LOST_BEFORE,			/* no answer, and no effect */
 	WORLD_LOST_AFTER,			/* no answer, but it was carried out */
 	WORLD_BUSY,					/* 503 */
+	WORLD_TOO_MANY,				/* 429 */
+	WORLD_CUT,					/* the answer's end is missing */
 	WORLD_ERROR,				/* 500, and no effect */
 	WORLD_ERROR_AFTER,			/* 500, but it was carried out */
 	WORLD_REFUSED,				/* 422 */
@@ -40,7 +42,7 @@ struct World
 	MemoryContext cxt;
 	MemStore   *store;
 	FakeService services[2];
-	const char *settings;		/* of the providers */
+	const char *settings;		/* of the providers; NULL: as the service needs it */
 	int64		clock;			/* microseconds since 1970 */
 	int			nuuids;
 	int			boundary;		/* counts them through the world's life */
@@ -50,6 +52,7 @@ struct World
 	void		(*meanwhile) (World *w);
 	void	   *arg;
 	int			mass_delete_minimum;
+	char	   *broken;			/* what must never be, and was; else NULL */
 };
 
 extern World *world_create(void);
@@ -72,4 +75,4 @@ extern char *world_inconsistency(World *w);
 /* A task's record from pairs of field and value; ends with TS_NFIELDS. */
 extern TsTask task_of(TsField f,...);
 
-#endif							/* ENGINE_WORLD_H */
+#endif							/* SIMULATOR_WORLD_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * memory_store.c
- *	  The engine's store in memory, and its user (see memory_store.h).
+ * memdb.c
+ *	  The engine's store in memory, and its user (see memdb.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +9,7 @@
 
 #include <setjmp.h>
 
-#include "memory_store.h"
+#include "memdb.h"
 #include "tap.h"
 #include "task/datetime.h"
 #include "utils/memutils.h"
@@ -211,7 +211,7 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		const TsMapping *m = &s->db.mappings[i].m;
 		MemChange  *c;
 
-		if (m->direction == TS_FROM_PROVIDER || same(m->id, s->origin) ||
+		if ((m->direction == TS_FROM_PROVIDER && !deleted) || same(m->id, s->origin) ||
 			(!carries(s, m, t) && mem_link(s, t->id, m->id) == NULL))
 			continue;
 		c = ADD(s, s->db.changes, s->db.nchanges);
@@ -220,6 +220,7 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		c->fields = fields;
 		c->at = s->now;
 		c->deleted = deleted;
+		c->synced = m->direction == TS_FROM_PROVIDER;	/* nothing to send: a memory */
 		if (deleted)
 			c->old = t->fields;
 	}
@@ -320,6 +321,7 @@ delete_task(MemStore *s, MemTask *t)
 
 	write_journal(s, t, TS_ALL_FIELDS, true);
 	t->exists = false;
+	t->in_trash = s->origin != NULL;
 	for (int i = 0; i < s->db.ntasks; i++)
 		if (s->db.tasks[i].exists &&
 			same(s->db.tasks[i].fields.value[TS_PARENT_TASK_ID], t->id))
@@ -379,6 +381,30 @@ mem_add_mapping(MemStore *s, const char *id, const char *provider_id, const char
 	m->m.external_list_id = keep(s, list);
 	m->m.first_pull = m->m.compare_due = true;
 	return m;
+}
+
+/* Another direction: what was let be until now counts again. */
+void
+mem_set_direction(MemStore *s, MemMapping *m, TsDirection direction)
+{
+	if (m->m.direction == direction)
+		return;
+	m->m.direction = direction;
+	m->m.cursor = NULL;
+	m->m.compare_due = true;
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+
+		if (!l->used || !same(l->mapping_id, m->m.id))
+			continue;
+		l->etag = NULL;
+		if (l->dead && mem_task(s, l->task_id))
+		{
+			l->dead = false;
+			l->local_base.known = l->remote_base.known = 0;
+		}
+	}
 }
 
 static int64
@@ -485,6 +511,7 @@ known(void *db, const TsMapping *m, const char **external_ids, int n)
 
 		result[i].linked = l != NULL;
 		result[i].parked = w && !w->row.gone;
+		result[i].failed = result[i].parked && w->retry_at != 0;
 		result[i].buried = w && w->row.gone;
 		result[i].etag = result[i].parked && w->row.etag ? (char *) w->row.etag : l ? l->etag : NULL;
 		for (int k = 0; k < s->db.nintents; k++)
@@ -517,6 +544,55 @@ uid_of(MemStore *s, const TsMapping *m, const char *task_id)
 	return l && !l->dead ? l->uid : NULL;
 }
 
+static const TsMapping *
+home_mapping(MemStore *s, const char *project)
+{
+	for (int i = 0; i < s->db.nmappings; i++)
+		if (same(s->db.mappings[i].m.project_id, project) &&
+			s->db.mappings[i].m.direction != TS_FROM_PROVIDER)
+			return &s->db.mappings[i].m;
+	return NULL;
+}
+
+/* Is a task to have an object in this mapping's list? */
+static bool
+belongs(MemStore *s, const TsMapping *m, const MemTask *t)
+{
+	if (!same(t->project, m->project_id))
+		return false;
+	if (m->mirror)
+		return true;
+	if (home_mapping(s, t->project) == NULL || !same(home_mapping(s, t->project)->id, m->id) ||
+		!(t->home == NULL || same(t->home, m->provider_id) || !has_mapping(s, t->home, t->project)))
+		return false;
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		const MemLink *l = &s->db.links[i];
+		const TsMapping *o = &mem_mapping(s, l->mapping_id)->m;
+
+		if (l->used && !l->dead && same(l->task_id, t->id) && !same(o->id, m->id) &&
+			same(o->project_id, t->project) && !o->mirror)
+			return false;
+	}
+	return true;
+}
+
+/* Is there an object of the task in another list of the provider, which will be moved? */
+static bool
+comes_over(MemStore *s, const TsMapping *m, const MemTask *t)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		const MemLink *l = &s->db.links[i];
+
+		if (m->native_moves && l->used && !l->dead && same(l->task_id, t->id) &&
+			!same(l->mapping_id, m->id) &&
+			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
+			return true;
+	}
+	return false;
+}
+
 /* Where the task's project has a list, when that is not this mapping's. */
 static void
 look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row)
@@ -530,7 +606,8 @@ look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row
 			o->direction == TS_FROM_PROVIDER)
 			continue;
 		row->project_mapped = true;
-		row->elsewhere |= l && l->external_id;
+		row->elsewhere |= l && l->external_id &&
+			(!o->mirror || same(o->id, home_mapping(s, t->project)->id));
 		if (same(o->provider_id, m->provider_id))
 		{
 			row->target_mapping_id = o->id;
@@ -560,6 +637,7 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 	MemLink    *l = task_id ? mem_link(s, task_id, m->id) : NULL;
 	MemTask    *t = task_id ? mem_task(s, task_id) : NULL;
 	const char *parent = t ? t->fields.value[TS_PARENT_TASK_ID] : NULL;
+	bool		parted = false;
 
 	memset(row, 0, sizeof(*row));
 	row->task_id = (char *) task_id;
@@ -568,6 +646,7 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 	{
 		row->linked = true;
 		row->dead = l->dead;
+		parted = l->parted;
 		row->external_id = l->external_id;
 		row->etag = l->etag;
 		row->uid = l->uid;
@@ -592,17 +671,42 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 		row->local = t->fields;
 		row->in_project = same(t->project, m->project_id);
 		look_elsewhere(s, m, t, row);
+		row->dead |= parted && !row->in_project && !row->project_mapped;
 	}
 	if (parent)
 	{
 		row->parent_uid = uid_of(s, m, parent);
 		row->parent_waits = row->parent_uid == NULL &&
-			same(mem_task(s, parent)->project, m->project_id);
+			(mem_link(s, parent, m->id) ? same(mem_task(s, parent)->project, m->project_id)
+			 : belongs(s, m, mem_task(s, parent)));
 	}
 }
 
+/* A create in doubt, of an object that the service was to name. */
+static MemIntent *
+lost_create(MemStore *s, const TsMapping *m, const char *marker)
+{
+	MemIntent  *w = marker ? intent_row(s, m->id, marker) : NULL;
+
+	return w && w->intent.kind == TS_PUSH_CREATE && w->intent.external_id == NULL ? w : NULL;
+}
+
+/* Whose an object without a link is all the same. */
+static char *
+task_by_names(MemStore *s, const TsMapping *m, const char *uid, const char *marker)
+{
+	MemIntent  *w = lost_create(s, m, marker);
+
+	if (w)
+		return w->intent.task_id;
+	if (marker && mem_task(s, marker) && !has_link(s, marker, m->provider_id))
+		return mem_task(s, marker)->id;
+	return task_of_dead(s, m, uid);
+}
+
 static TsLinkRow *
-links(void *db, const TsMapping *m, const char **ids, const char **uids, int n)
+links(void *db, const TsMapping *m, const char **ids, const char **uids, const char **markers,
+	  int n)
 {
 	MemStore   *s = db;
 	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
@@ -627,7 +731,8 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, int n)
 					 same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 				sibling = l->mapping_id;
 		}
-		read_row(s, m, found ? found->task_id : task_of_dead(s, m, uids[i]), &rows[i]);
+		read_row(s, m, found ? found->task_id : task_by_names(s, m, uids[i], markers[i]), &rows[i]);
+		rows[i].create_in_doubt = lost_create(s, m, markers[i]) != NULL && rows[i].external_id == NULL;
 		rows[i].sibling = sibling;
 		rows[i].id_is_dead = dead_row(s, m->id, ids[i]) != NULL;
 	}
@@ -814,7 +919,8 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 {
 	MemTask    *t = mem_task(s, l->task_id);
 
-	gone->used = false;
+	if (gone)
+		gone->used = false;
 	move_journal(s, l->task_id, l->mapping_id, other->mapping_id);
 	l->used = false;
 	if (intent_row(s, l->mapping_id, l->task_id))
@@ -837,9 +943,12 @@ relink_moves(void *db, const TsMapping *m)
 		MemInbox   *w;
 		MemTask    *t;
 
-		if (gone == NULL || !gone->row.gone ||
+		if (!l->used || l->external_id == NULL ||
 			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			continue;
+		w = waiting_move(s, l, m->provider_id);
+		if ((gone == NULL || !gone->row.gone) && !(w && same(w->row.external_id, l->external_id)))
+			continue;				/* one id is one object, wherever it is */
 		if (link_elsewhere(s, l))
 		{
 			if (s->trace)
@@ -849,11 +958,12 @@ relink_moves(void *db, const TsMapping *m)
 			moved++;
 			continue;
 		}
-		if ((w = waiting_move(s, l, m->provider_id)) == NULL)
+		if (w == NULL)
 			continue;
 		if (s->trace)
 			tap_note("       relink %s: %s to %s", l->task_id, l->external_id, w->row.external_id);
-		gone->used = false;
+		if (gone)
+			gone->used = false;
 		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
 		move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
 		l->mapping_id = w->mapping_id;
@@ -869,6 +979,22 @@ relink_moves(void *db, const TsMapping *m)
 	}
 	s->origin = NULL;
 	return moved;
+}
+
+/* Something is to be sent, and nobody may have written so into the journal. */
+static void
+note_owed(MemStore *s, const TsMapping *m, const char *task_id)
+{
+	MemChange  *c;
+
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+			same(s->db.changes[i].mapping_id, m->id))
+			return;
+	c = ADD(s, s->db.changes, s->db.nchanges);
+	c->task_id = keep(s, task_id);
+	c->mapping_id = m->id;
+	c->at = s->now;
 }
 
 static void
@@ -892,7 +1018,7 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		l->prev_etags[0] = l->etag;
 		l->nprev_etags = Min(4, l->nprev_etags + 1);
 	}
-	l->dead = false;
+	l->dead = l->parted = false;
 	l->external_id = keep(s, c->external_id);
 	l->etag = keep(s, c->etag);
 	if (c->uid)
@@ -922,6 +1048,23 @@ take_over_completion(MemStore *s, const TsMapping *m, const TsChange *c)
 	}
 }
 
+static bool *
+circular(void *db, const TsMapping *m, const char **task_ids, char **parent_ids, int n)
+{
+	MemStore   *s = db;
+	bool	   *result = palloc0(sizeof(bool) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		for (const char *id = task_ids[i] ? parent_ids[i] : NULL; id && !result[i];)
+		{
+			MemTask    *t = mem_task(s, id);
+
+			result[i] = same(id, task_ids[i]);
+			id = t ? t->fields.value[TS_PARENT_TASK_ID] : NULL;
+		}
+	return result;
+}
+
 static void
 resolve_parents(MemStore *s, const TsMapping *m)
 {
@@ -939,7 +1082,8 @@ resolve_parents(MemStore *s, const TsMapping *m)
 			MemLink    *parent = &s->db.links[k];
 
 			if (parent->used && parent != child && same(parent->mapping_id, m->id) &&
-				same(parent->uid, child->parent_uid) && mem_task(s, parent->task_id))
+				same(parent->uid, child->parent_uid) && mem_task(s, parent->task_id) &&
+				!circular(s, m, (const char **) &child->task_id, &parent->task_id, 1)[0])
 			{
 				TsTask		patch = {.known = BIT(TS_PARENT_TASK_ID)};
 
@@ -996,22 +1140,6 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 	s->db.task_writes += c->task_action != TS_ACTION_NONE;
 }
 
-/* Something is to be sent, and nobody may have written so into the journal. */
-static void
-note_owed(MemStore *s, const TsMapping *m, const char *task_id)
-{
-	MemChange  *c;
-
-	for (int i = 0; i < s->db.nchanges; i++)
-		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
-			same(s->db.changes[i].mapping_id, m->id))
-			return;
-	c = ADD(s, s->db.changes, s->db.nchanges);
-	c->task_id = keep(s, task_id);
-	c->mapping_id = m->id;
-	c->at = s->now;
-}
-
 static void
 remember_dead(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1049,6 +1177,14 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			}
 			set_link(s, m, c);
 			take_over_completion(s, m, c);
+			break;
+		case TS_LINK_PART:
+			if (l)
+				l->parted = true;
+			break;
+		case TS_LINK_COPY:
+			set_link(s, &mem_mapping(s, c->moved_to)->m, c);
+			note_owed(s, &mem_mapping(s, c->moved_to)->m, c->task_id);
 			break;
 		case TS_LINK_UNBIND:
 		case TS_LINK_DEAD:
@@ -1090,9 +1226,9 @@ set_home(MemStore *s, const TsMapping *m, const TsChange *c)
 
 	if (t == NULL || c->link_action == TS_LINK_KEEP)
 		return;
-	if (linked && t->home == NULL && !m->mirror)
+	if (linked && t->home == NULL && !m->mirror && c->link_action != TS_LINK_PART)
 		t->home = m->provider_id;
-	else if (c->link_action == TS_LINK_DROP && same(t->home, m->provider_id))
+	else if ((c->link_action == TS_LINK_DROP || c->link_action == TS_LINK_PART) && same(t->home, m->provider_id))
 		t->home = NULL;
 }
 
@@ -1116,7 +1252,7 @@ static void
 trace_change(const TsMapping *m, const TsChange *c)
 {
 	static const char *const task_words[] = {"", "CREATE", "UPDATE", "DELETE"};
-	static const char *const link_words[] = {"keep", "set", "dead", "unbind", "drop"};
+	static const char *const link_words[] = {"keep", "set", "dead", "unbind", "part", "copy", "drop"};
 
 	tap_note("       %s: task %s %s%s%s link %s%s%s %s etag %s uid %s seq %d%s%s%s%s", m->id, c->task_id,
 			 task_words[c->task_action], c->revived ? " (revived)" : "",
@@ -1185,16 +1321,6 @@ pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 	mem_mapping(s, m->id)->list_missing = false;
 }
 
-static const TsMapping *
-home_mapping(MemStore *s, const char *project)
-{
-	for (int i = 0; i < s->db.nmappings; i++)
-		if (same(s->db.mappings[i].m.project_id, project) &&
-			s->db.mappings[i].m.direction != TS_FROM_PROVIDER)
-			return &s->db.mappings[i].m;
-	return NULL;
-}
-
 /* Is there perhaps an object of the task in another list of the provider? */
 static bool
 in_doubt_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t)
@@ -1205,28 +1331,6 @@ in_doubt_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t)
 			same(mem_mapping(s, s->db.intents[i].mapping_id)->m.provider_id, m->provider_id))
 			return true;
 	return false;
-}
-
-/* Is a task without a link of this mapping to get one? */
-static bool
-takes_in(MemStore *s, const TsMapping *m, const MemTask *t)
-{
-	if (!same(t->project, m->project_id) || in_doubt_elsewhere(s, m, t))
-		return false;
-	if (m->mirror)
-		return true;
-	if (home_mapping(s, t->project) == NULL || !same(home_mapping(s, t->project)->id, m->id))
-		return false;
-	for (int i = 0; i < s->db.nlinks; i++)
-	{
-		const MemLink *l = &s->db.links[i];
-		const TsMapping *o = &mem_mapping(s, l->mapping_id)->m;
-
-		if (l->used && !l->dead && same(l->task_id, t->id) &&
-			(same(o->project_id, t->project) || same(o->provider_id, m->provider_id)))
-			return false;
-	}
-	return true;
 }
 
 static bool
@@ -1260,7 +1364,8 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 			!is_hinted(s, m, t, l) ||
 			(l && l->retry_at > s->now) || intent_row(s, m->id, t->id) ||
 			(l && l->external_id && inbox_row(s, m->id, l->external_id)) ||
-			(l == NULL && !(t->exists && takes_in(s, m, t))))
+			(l == NULL && !(t->exists && belongs(s, m, t) && !comes_over(s, m, t) &&
+							!in_doubt_elsewhere(s, m, t))))
 			continue;
 		read_row(s, m, t->id, &rows[(*n)++]);
 	}
@@ -1288,6 +1393,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 		w->intent.payload = keep(s, intents[i].payload);
 		w->intent.target_list = keep(s, intents[i].target_list);
 		w->intent.target_mapping_id = keep(s, intents[i].target_mapping_id);
+		w->intent.sent_at = s->now;
 		keep_task(s, &w->intent.snap, &intents[i].snap);
 	}
 }
@@ -1305,21 +1411,6 @@ intents(void *db, const TsMapping *m, int *n)
 	return result;
 }
 
-/* Has the task a live link in another mapping of its project? */
-static bool
-is_carried_by_another(MemStore *s, const TsMapping *m, const MemTask *t)
-{
-	for (int i = 0; i < s->db.nlinks; i++)
-	{
-		const MemLink *l = &s->db.links[i];
-
-		if (l->used && !l->dead && same(l->task_id, t->id) && !same(l->mapping_id, m->id) &&
-			same(mem_mapping(s, l->mapping_id)->m.project_id, t->project))
-			return true;
-	}
-	return false;
-}
-
 /* Is there something to be sent to a mapping's list? */
 static bool
 owes(MemStore *s, const TsMapping *m, const char *task_id)
@@ -1330,9 +1421,8 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 	if (intent_row(s, m->id, task_id))
 		return true;
 	if (l == NULL)
-		return t && same(t->project, m->project_id) &&
-			(m->mirror || !is_carried_by_another(s, m, t));
-	if (l->dead)
+		return t && belongs(s, m, t);
+	if (l->dead || (l->parted && t && !same(t->project, m->project_id)))
 		return false;
 	return t == NULL || !same(t->project, m->project_id) || l->retry_at != 0 ||
 		ts_task_diff(&l->local_base, &t->fields, s->carries) != 0;
@@ -1399,6 +1489,7 @@ const TsStore memory_store = {
 	.links = links,
 	.links_by_task = links_by_task,
 	.parents = parents,
+	.circular = circular,
 	.unlinked = unlinked,
 	.inbox_put = inbox_put,
 	.inbox = inbox,

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * engine_world.c
- *	  The whole engine over a store and services in memory (see
- *	  engine_world.h).
+ * world.c
+ *	  The whole engine over a store and services in memory (see world.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -11,9 +10,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
-#include "engine_world.h"
 #include "tap.h"
 #include "utils/memutils.h"
+#include "world.h"
 
 #define TICK (10 * INT64CONST(1000000))
 
@@ -23,7 +22,7 @@ boundary(World *w)
 	MemoryContext old = MemoryContextSwitchTo(w->cxt);
 
 	w->clock += TICK;
-	w->store->now = w->clock;
+	w->store->now = w->services[0].now = w->services[1].now = w->clock;
 	w->boundary++;
 	if (w->meanwhile)
 		w->meanwhile(w);
@@ -59,6 +58,7 @@ world_create(void)
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	World	   *w = palloc0(sizeof(World));
 
+	fake_start();
 	w->cxt = cxt;
 	w->clock = INT64CONST(1767225600000000);	/* 2026-01-01 */
 	w->mass_delete_minimum = 10;
@@ -90,6 +90,8 @@ static const char *const fault_words[] = {
 	[WORLD_LOST_BEFORE] = "lost before it had an effect",
 	[WORLD_LOST_AFTER] = "answer lost",
 	[WORLD_BUSY] = "503",
+	[WORLD_TOO_MANY] = "429",
+	[WORLD_CUT] = "cut short",
 	[WORLD_ERROR] = "500 without effect",
 	[WORLD_ERROR_AFTER] = "500 after it had its effect",
 	[WORLD_REFUSED] = "422",
@@ -97,15 +99,37 @@ static const char *const fault_words[] = {
 };
 
 /* One request and its answer, as the network would have it. */
+/* A write that no durable intent speaks of would be forgotten by a crash. */
+static void
+expect_intent(World *w, FakeService *s, const TsRequest *req)
+{
+	const char *id;
+
+	if (w->broken || !fake_is_write(req, &id))
+		return;
+	for (int i = 0; i < w->store->db.nintents; i++)
+	{
+		const MemIntent *m = &w->store->db.intents[i];
+
+		if (m->used && world_service(w, m->mapping_id) == s &&
+			(m->intent.kind == TS_PUSH_MOVE || m->intent.external_id == id ||
+			 (id && m->intent.external_id && strcmp(m->intent.external_id, id) == 0)))
+			return;
+	}
+	w->broken = psprintf("a write to %s without an intent", id ? id : "a new object");
+}
+
 static void
 exchange(World *w, FakeService *s, const TsRequest *req, TsResponse *resp)
 {
 	WorldFault	fault = w->fault ? w->fault(w) : WORLD_NO_FAULT;
 	MemoryContext old = MemoryContextSwitchTo(w->cxt);
 
+	expect_intent(w, s, req);
 	if (w->store->trace)
 		tap_note("%4d > %s%s%s", w->boundary, fake_describe(req), fault ? " ! " : "", fault_words[fault]);
-	if (fault == WORLD_NO_FAULT || fault == WORLD_LOST_AFTER || fault == WORLD_ERROR_AFTER)
+	if (fault == WORLD_NO_FAULT || fault == WORLD_LOST_AFTER ||
+		fault == WORLD_ERROR_AFTER || fault == WORLD_CUT)
 		fake_serve(s, req, resp);
 	MemoryContextSwitchTo(old);
 	switch (fault)
@@ -121,6 +145,14 @@ exchange(World *w, FakeService *s, const TsRequest *req, TsResponse *resp)
 			break;
 		case WORLD_BUSY:
 			fake_refuse(resp, 503, true);
+			resp->retry_after = 60;
+			break;
+		case WORLD_TOO_MANY:
+			fake_refuse(resp, 429, true);
+			resp->retry_after = 60;
+			break;
+		case WORLD_CUT:
+			fake_cut(resp);
 			break;
 		case WORLD_ERROR:
 		case WORLD_ERROR_AFTER:
@@ -159,8 +191,9 @@ world_sync(World *w, const char *provider_id, const char *only, TsCycleResult *r
 {
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext process = AllocSetContextCreate(w->cxt, "process", ALLOCSET_DEFAULT_SIZES);
-	TsSite		site = {.settings = w->settings};
-	TsCycleSpec spec = {.provider = &fake_provider, .site = &site};
+	FakeService *service = &w->services[provider_id[1] == '2'];
+	FakeSite	site = {{.settings = w->settings ? w->settings : service->spawns ? "SPAWNS" : NULL}, service};
+	TsCycleSpec spec = {.provider = fake_provider_of(service), .site = &site.site};
 	TsEnv		env = {.store = &memory_store, .db = w->store, .now = now, .uuid = uuid, .arg = w};
 	jmp_buf		death;
 	volatile bool alive = false;
@@ -174,7 +207,7 @@ world_sync(World *w, const char *provider_id, const char *only, TsCycleResult *r
 	w->death = &death;
 	if (setjmp(death) == 0)
 	{
-		run_cycle(w, &w->services[provider_id[1] == '2'], &env, &spec, result);
+		run_cycle(w, service, &env, &spec, result);
 		alive = true;
 	}
 	MemoryContextSwitchTo(old);
@@ -285,6 +318,9 @@ task_inconsistency(World *w, const MemTask *t)
 
 	if (in_pa && mem_link(w->store, t->id, "M") == NULL)
 		return psprintf("task %s is not mirrored", t->id);
+	if (in_pa && (t->home == NULL || strcmp(t->home, "P1") == 0) &&
+		mem_link(w->store, t->id, "A") == NULL)
+		return psprintf("task %s is not in list A", t->id);
 	if (!in_pa && strcmp(t->project, "pb") == 0 && mem_link(w->store, t->id, "B") == NULL)
 		return psprintf("task %s is not in list B", t->id);
 	return NULL;

@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * checks.c
+ *	  What must hold when all is quiet, read off the values.
+ *
+ *	  - all sides agree, with one object a task and list (world.c)
+ *	  - there is one task for each that nobody deleted, at most one for others
+ *	  - every value that nobody overwrote having seen it is still there, or in
+ *		a record of a conflict
+ *	  - no value has come back that somebody overwrote having seen it (but for
+ *		tasks that somebody deleted: an edit elsewhere revives its own state)
+ *	  - no value is there that nobody wrote
+ *	  - what no service has a word for is as it was, and what only the service
+ *		knows too
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "run.h"
+
+static bool
+same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool
+is_kept(const TsTask *task, const Value *v)
+{
+	return (task->known & TS_FIELD_BIT(v->field)) && same(task->value[v->field], v->text);
+}
+
+/* Is a value in a task, in the trash, or in a record of what lost? */
+static bool
+is_somewhere(const MemDb *db, const Value *v)
+{
+	for (int i = 0; i < db->ntasks; i++)
+		if ((db->tasks[i].exists || db->tasks[i].in_trash) && is_kept(&db->tasks[i].fields, v))
+			return true;
+	for (int i = 0; i < db->nconflicts; i++)
+		if (is_kept(&db->conflicts[i].conflict.local, v) || is_kept(&db->conflicts[i].conflict.remote, v))
+			return true;
+	return false;
+}
+
+/* A recurring task goes on to its next day by itself. */
+static bool
+is_moving(const Run *run, TsField f, int item)
+{
+	return f == TS_DUE_DATE && run->items[item].recurs;
+}
+
+/* Occurrences that the service made itself have the title of the first. */
+static int
+count_spawned(const Run *run, int item)
+{
+	int			n = 0;
+
+	for (int s = 0; s < 2; s++)
+		for (int i = 0; i < run->w->services[s].nobjects; i++)
+		{
+			const FakeObject *o = &run->w->services[s].objects[i];
+			TsTask		task = fake_task(o->states->payload ? o->states->payload
+										 : o->states->before->payload);
+
+			n += strstr(o->id, "spawned") != NULL && item_of(&task) == item;
+		}
+	return n;
+}
+
+static char *
+wrong_number(const Run *run, int item)
+{
+	const MemDb *db = &run->w->store->db;
+	int			n = 0;
+
+	for (int i = 0; i < db->ntasks; i++)
+		n += db->tasks[i].exists && item_of(&db->tasks[i].fields) == item;
+	if ((n > 1 && n > 1 + count_spawned(run, item)) || (n == 0 && !run->items[item].deleted))
+		return psprintf("item %d: %d tasks", item, n);
+	return NULL;
+}
+
+static char *
+wrong_value(Run *run, const MemTask *t, TsField f)
+{
+	const char *text = t->fields.value[f];
+	int			item = item_of(&t->fields);
+
+	if (text == NULL || is_moving(run, f, item))
+		return NULL;
+	for (int i = 0; i < run->nvalues; i++)
+	{
+		const Value *v = &run->values[i];
+
+		if (v->field != f || strcmp(v->text, text) != 0)
+			continue;
+		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE)
+			return psprintf("\"%s\" came back", text);
+		return v->item == item ? NULL
+			: psprintf("task %s of item %d has a value of item %d", t->id, item, v->item);
+	}
+	return psprintf("\"%s\" of task %s was written by nobody", text, t->id);
+}
+
+static char *
+wrong_task(Run *run, const MemTask *t)
+{
+	char	   *wrong = NULL;
+
+	for (int f = 0; f < TRACKED && !wrong; f++)
+		wrong = wrong_value(run, t, tracked[f]);
+	if (!wrong && t->id[0] == '0' &&
+		!same(t->fields.value[TS_URL], psprintf("https://example.org/%d", item_of(&t->fields))))
+		wrong = psprintf("task %s lost its url, which no service has", t->id);
+	return wrong;
+}
+
+/* Objects that were made there bear their first name. */
+static char *
+wrong_object(const FakeObject *o)
+{
+	const char *keep;
+	const char *name = strrchr(o->id, '/') ? strrchr(o->id, '/') + 1 : o->id;
+
+	if (o->payload == NULL || name[0] != 'n')
+		return NULL;
+	keep = fake_member(o->payload, "keep");
+	return same(keep, name) ? NULL
+		: psprintf("object %s lost what only the service knows", o->id);
+}
+
+char *
+check_run(Run *run)
+{
+	World	   *w = run->w;
+	const MemDb *db = &w->store->db;
+	char	   *wrong = world_inconsistency(w);
+
+	for (int item = 1; item <= run->nitems && !wrong; item++)
+		wrong = wrong_number(run, item);
+	for (int i = 0; i < run->nvalues && !wrong; i++)
+	{
+		const Value *v = &run->values[i];
+
+		if (!v->edited && !v->deleted && !is_moving(run, v->field, v->item) && !is_somewhere(db, v))
+			wrong = psprintf("\"%s\" of item %d was lost silently", v->text, v->item);
+	}
+	for (int i = 0; i < db->ntasks && !wrong; i++)
+		if (db->tasks[i].exists)
+			wrong = wrong_task(run, &db->tasks[i]);
+	for (int s = 0; s < 2; s++)
+		for (int i = 0; i < w->services[s].nobjects && !wrong; i++)
+			wrong = wrong_object(&w->services[s].objects[i]);
+	return wrong;
+}

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *	  One run of the simulator: a world, what happens in it, what must hold.
+ *
+ * Everything that may happen has a key: a user's act, a fault, a death or a
+ * failed transaction at some boundary, a sync.  Whether it does, and how, is
+ * drawn from the seed and the key alone, so that one thing can be left out
+ * without changing what else is drawn: a run that fails is made smaller by
+ * leaving out what it does not need.
+ *
+ *	  run.c			keys, the order of a run
+ *	  users.c		what users do on all sides, and what they saw when they did
+ *	  checks.c		what must hold at the end
+ *	  simulate.c	options, many seeds, making a failing run small
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef SIMULATOR_RUN_H
+#define SIMULATOR_RUN_H
+
+#include "world.h"
+
+#define MAX_VALUES 1024
+#define MAX_ITEMS 128
+#define MAX_EVENTS 2048
+
+/* What kind of thing a key is of. */
+typedef enum EventKind
+{
+	EVENT_SYNC,					/* place: the how-manieth */
+	EVENT_USER,					/* place: the boundary, as for the others */
+	EVENT_FAULT,
+	EVENT_DEATH,
+	EVENT_ROLLBACK
+} EventKind;
+
+typedef uint32 EventKey;
+
+#define EVENT_KEY(kind, place, nth)	((EventKey) (place) << 8 | (kind) << 4 | (nth))
+
+/* A value that some user wrote. */
+typedef struct Value
+{
+	char	   *text;
+	TsField		field;
+	int			item;
+	bool		edited;			/* somebody who saw it wrote another */
+	bool		deleted;		/* somebody who saw it deleted the task */
+} Value;
+
+/* What users think of as one task, wherever it is; its titles say which. */
+typedef struct Item
+{
+	bool		deleted;		/* by somebody, somewhere */
+	bool		recurs;
+} Item;
+
+typedef struct Run
+{
+	World	   *w;
+	uint64		seed;
+	uint64		random;			/* state of the stream that is drawn from now */
+	bool		verbose;
+
+	/* what happens */
+	EventKey	event[MAX_EVENTS];	/* what happened, in its order */
+	int			nevents;
+	const EventKey *only;		/* these and no others; NULL: all */
+	int			nonly;
+
+	/* habits of this world's users */
+	bool		moves;			/* between lists */
+	bool		moves_there;
+	bool		families;		/* tasks get parents */
+	bool		recurrences;
+	bool		flips;			/* mappings change their direction */
+	bool		audits;			/* now and then everything is compared */
+
+	Value		values[MAX_VALUES];
+	int			nvalues;
+	Item		items[MAX_ITEMS];
+	int			nitems;
+	int			nsyncs;
+} Run;
+
+/* run.c */
+extern int	run_any(Run *run, int n);	/* 0 … n - 1 */
+extern bool run_one_in(Run *run, int n);
+extern void run_tell(Run *run, const char *site, const char *what, const char *id, const char *value);
+
+/* What went wrong, or NULL.  The run lives in CurrentMemoryContext. */
+extern char *run_seed(Run *run);
+
+/* users.c */
+extern void users_act(Run *run);
+
+/* checks.c */
+extern char *check_run(Run *run);
+
+extern int	item_of(const TsTask *task);
+
+#define TRACKED 3
+extern const TsField tracked[TRACKED];
+
+#endif							/* SIMULATOR_RUN_H */
