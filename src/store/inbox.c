@@ -58,6 +58,9 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		   ts_texts(v + 4 * n, n), ts_texts(v + 5 * n, n), ts_texts(v + 6 * n, n));
 }
 
+/* What "MOVE uid" waits for: an index on uids can answer that. */
+#define MOVING_UID(alias) "pg_catalog.substr(" alias ".wait_for, 6)"
+
 /*
  * A possible move whose task has been put into this mapping's project here is
  * our own move, not yet finished: it waits until the old object is gone.
@@ -74,7 +77,8 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		"   JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
-		"   WHERE i.wait_for = 'MOVE ' || l.external_uid AND l.user_id = $2 AND lm.id <> $1"
+		"   WHERE i.wait_for LIKE 'MOVE %' AND l.external_uid = " MOVING_UID("i") " AND l.user_id = $2"
+		"    AND lm.id <> $1"
 		"    AND lm.provider_id = m.provider_id AND t.project_id = m.project_id)"
 		" ORDER BY i.created_at, i.external_task_id",
 		{UUIDOID, TEXTOID}
@@ -125,7 +129,8 @@ ts_store_relink_moves(void *db, const TsMapping *m)
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
 		"  AND g.external_task_id = l.external_task_id AND g.gone"
-		" JOIN tasksync.task_inbox w ON w.wait_for = 'MOVE ' || l.external_uid AND w.user_id = l.user_id"
+		" JOIN tasksync.task_inbox w ON w.wait_for LIKE 'MOVE %' AND l.external_uid = " MOVING_UID("w")
+		"  AND w.user_id = l.user_id"
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
 		"  AND nm.provider_id = lm.provider_id AND nm.id <> lm.id"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
