@@ -122,6 +122,7 @@ static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
 	p "due_date," p "due_time," p "time_zone," p "duration_minutes," p "percent_complete," \
 	p "completed_at," p "recurrence_rule," p "remind_at," p "tags," p "url," p "parent_task_id"
 
+/* The columns of new_tasks: what is beside the fields, then those. */
 enum
 {
 	NEW_ID,
@@ -349,8 +350,8 @@ add_new_link(TsRows *rows, const TsChange *c)
 
 	ts_make_uuid(&id);
 	ts_rows_add(rows, (TsArg[]) {
-		{UUIDPGetDatum(&id), false}, ts_uuid(c->task_id), ts_text(c->external_id), ts_text(c->etag), ts_text(c->uid),
-		ts_text(c->parent_uid), ts_text(c->payload), local, remote,
+		{UUIDPGetDatum(&id), false}, ts_uuid(c->task_id), ts_text(c->external_id), ts_text(c->etag),
+		ts_text(c->uid), ts_text(c->parent_uid), ts_text(c->payload), local, remote,
 		ts_long(c->write_seq), ts_timestamp(c->modified_at)
 	});
 }
