@@ -81,13 +81,16 @@ extern char *ts_current_user_id(void);
  *		progress function and its argument are left to the caller.
  * ts_floating_time_zone: the zone that floating times are taken to be in.
  * ts_unix_microseconds: a timestamptz counted from 1970, as the pure rooms do.
- * ts_random_uuid: into 37 bytes; arg is not used.
+ * ts_make_uuid: a random one.
+ * ts_random_uuid: … as text, into 37 bytes; arg is not used.
  */
 struct TsEnv;
 struct TsDb;
+struct pg_uuid_t;
 extern void ts_server_environment(struct TsEnv *env, struct TsDb *db);
 extern const char *ts_floating_time_zone(void);
 extern int64 ts_unix_microseconds(int64 timestamptz);
+extern void ts_make_uuid(struct pg_uuid_t *uuid);
 extern void ts_random_uuid(void *arg, char *buf);
 
 /* ts_ereport: raise an error held by value (ERROR; does not return) */

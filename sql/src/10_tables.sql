@@ -24,7 +24,10 @@ CREATE TABLE tasksync.project (
 	PRIMARY KEY (id, user_id)
 );
 
-CREATE INDEX project_user_idx ON tasksync.project (user_id);
+-- With the id, here and in the index of mappings: to the check of a foreign key
+-- this index is as good as the primary key's while the table is small, and it is
+-- not to walk through all of a user's rows for each task.
+CREATE INDEX project_user_idx ON tasksync.project (user_id, id);
 
 CREATE TABLE tasksync.connected_account (
 	id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
@@ -176,4 +179,4 @@ CREATE TABLE tasksync.task_list_mapping (
 
 CREATE INDEX task_list_mapping_project_idx
 	ON tasksync.task_list_mapping (project_id, user_id);
-CREATE INDEX task_list_mapping_user_idx ON tasksync.task_list_mapping (user_id);
+CREATE INDEX task_list_mapping_user_idx ON tasksync.task_list_mapping (user_id, id);

@@ -16,7 +16,10 @@
 #include "catalog/pg_type.h"
 #include "store/backend.h"
 #include "store/sql.h"
+#include "tasksync.h"
 #include "track/track.h"
+#include "utils/memutils.h"
+#include "utils/uuid.h"
 
 /* The columns of a task record, as a column definition list and by name. */
 #define FIELD_DEFINITIONS \
@@ -66,63 +69,12 @@ json(const TsTask *task)
 	return buf.data;
 }
 
-/* A JSON array of strings as an array literal. */
-static const char *
-tags_literal(const char *tags_json)
-{
-	StringInfoData buf;
-	int			n;
-	char	  **tags = ts_tags_split(tags_json, &n);
-
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '{');
-	for (int i = 0; i < n; i++)
-	{
-		appendStringInfoString(&buf, i ? ",\"" : "\"");
-		for (const char *p = tags[i]; *p; p++)
-		{
-			if (*p == '"' || *p == '\\')
-				appendStringInfoChar(&buf, '\\');
-			appendStringInfoChar(&buf, *p);
-		}
-		appendStringInfoChar(&buf, '"');
-	}
-	appendStringInfoChar(&buf, '}');
-	return buf.data;
-}
-
 static const char *get_task_id(const TsChange *c) { return c->task_id; }
 static const char *get_patch(const TsChange *c) { return json(&c->task_patch); }
 static const char *get_external_id(const TsChange *c) { return c->external_id; }
 static const char *get_etag(const TsChange *c) { return c->etag; }
 static const char *get_uid(const TsChange *c) { return c->uid; }
-static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
-static const char *get_payload(const TsChange *c) { return c->payload; }
 static const char *get_local_base(const TsChange *c) { return json(&c->local_base); }
-
-static bool
-same_text(const TsTask *a, const TsTask *b)
-{
-	if (a->known != b->known)
-		return false;
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-	{
-		const char *one = a->value[f];
-		const char *other = b->value[f];
-
-		if (one != other && (one == NULL || other == NULL || strcmp(one, other) != 0))
-			return false;
-	}
-	return true;
-}
-
-/* Most often theirs is what ours is: NULL then, to be written and parsed once only. */
-static const char *
-get_remote_base(const TsChange *c)
-{
-	return same_text(&c->remote_base, &c->local_base) ? NULL : json(&c->remote_base);
-}
-
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
@@ -166,69 +118,86 @@ static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
 static bool owes(const TsChange *c) { return c->owes; }
 static bool buries(const TsChange *c) { return c->dead_external_id != NULL; }
 
-/* A field of the patches as an array of texts; tags as array literals. */
-static TsArg
-field_texts(const Columns *cols, TsField f)
+/* The column names of a task record, each with a prefix. */
+#define FIELD_NAMES(p) \
+	p "title," p "description," p "status," p "priority," p "start_date," p "start_time," \
+	p "due_date," p "due_time," p "time_zone," p "duration_minutes," p "percent_complete," \
+	p "completed_at," p "recurrence_rule," p "remind_at," p "tags," p "url," p "parent_task_id"
+
+/* The columns of new_tasks: what is beside the fields, then those. */
+enum
 {
-	const char **values = palloc(sizeof(char *) * (cols->n + 1));
+	NEW_ID,
+	NEW_EXTERNAL_ID,
+	NEW_MODIFIED_AT,
+	NEW_FIELDS,
+	NEW_NCOLUMNS = NEW_FIELDS + TS_NFIELDS
+};
+
+static TsRows *
+begin_new_tasks(void)
+{
+	TsColumn	columns[NEW_NCOLUMNS] = {
+		[NEW_ID] = {"id", UUIDOID},
+		[NEW_EXTERNAL_ID] = {"external_id", TEXTOID},
+		[NEW_MODIFIED_AT] = {"modified_at", TIMESTAMPTZOID},
+	};
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		columns[NEW_FIELDS + f] = (TsColumn) {ts_field_info[f].name, ts_field_type(f)};
+	return ts_rows_begin("new_tasks", columns, NEW_NCOLUMNS);
+}
+
+static void
+add_new_task(TsRows *rows, const TsChange *c)
+{
+	TsArg		values[NEW_NCOLUMNS];
+
+	values[NEW_ID] = ts_uuid(c->task_id);
+	values[NEW_EXTERNAL_ID] = ts_text(c->external_id);
+	values[NEW_MODIFIED_AT] = ts_timestamp(c->modified_at);
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		values[NEW_FIELDS + f] = ts_field_value(f, c->task_patch.value[f]);
+	ts_rows_add(rows, values);
+}
+
+/* Adds a row for each of the changes; what it takes is gone with the row. */
+static void
+add_rows(TsRows *rows, const Columns *cols, void (*add) (TsRows *rows, const TsChange *c))
+{
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "tasksync row",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(row);
 
 	for (int i = 0; i < cols->n; i++)
 	{
-		const char *value = cols->change[i]->task_patch.value[f];
-
-		values[i] = value && f == TS_TAGS ? tags_literal(value) : value;
+		add(rows, cols->change[i]);
+		MemoryContextReset(row);
 	}
-	return ts_texts(values, cols->n);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row);
 }
 
-/*
- * The bulk of a first pull: columns travel as arrays of their texts, which is
- * several times cheaper than as JSON.
- */
 static void
 import_tasks(const Columns *cols)
 {
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task (id, user_id, project_id, is_auto_scheduled, source, provider_id,"
-		" external_task_id, external_updated_at, last_synced_at, sync_status,"
-		" title, description, status, priority, start_date, start_time, due_date, due_time, time_zone,"
-		" duration_minutes, percent_complete, completed_at, recurrence_rule, remind_at, tags, url,"
-		" parent_task_id)"
-		" SELECT i.id::uuid, $1, $2, $3, $4, $5, i.external_id, i.modified_at::timestamptz,"
-		" pg_catalog.now(), 'SYNCED', COALESCE(i.title, ''), i.description, COALESCE(i.status, 'TODO'),"
-		" COALESCE(i.priority, 'NONE'), i.start_date::date, i.start_time::time, i.due_date::date,"
-		" i.due_time::time, i.time_zone, i.duration_minutes::int, i.percent_complete::int,"
-		" i.completed_at::timestamptz, i.recurrence_rule, i.remind_at::timestamptz,"
-		" COALESCE(i.tags::text[], '{}'), i.url, i.parent_task_id::uuid"
-		" FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],"
-		"  $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],"
-		"  $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::text[])"
-		" AS i(id, external_id, modified_at, title, description, status, priority, start_date,"
-		"  start_time, due_date, due_time, time_zone, duration_minutes, percent_complete, completed_at,"
-		"  recurrence_rule, remind_at, tags, url, parent_task_id)",
-		{TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, TEXTARRAYOID}
+		" external_task_id, external_updated_at, last_synced_at, sync_status," FIELD_NAMES("") ")"
+		" SELECT i.id, $1, $2, $3, $4, $5, i.external_id, i.modified_at, pg_catalog.now(), 'SYNCED',"
+		FIELD_NAMES("i.") " FROM new_tasks i",
+		{TEXTOID, UUIDOID, BOOLOID, TEXTOID, UUIDOID}
 	};
 	const TsMapping *m = cols->m;
-	TsArg		args[TS_MAX_ARGS];
-	int			n = 0;
+	TsRows	   *rows;
 
 	if (cols->n == 0)
 		return;
-	args[n++] = ts_text(m->user_id);
-	args[n++] = ts_uuid(m->project_id);
-	args[n++] = ts_bool(m->is_auto_scheduled);
-	args[n++] = ts_text(cols->db->provider_type);
-	args[n++] = ts_uuid(m->provider_id);
-	args[n++] = texts(cols, get_task_id);
-	args[n++] = texts(cols, get_external_id);
-	args[n++] = texts(cols, get_modified_at);
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-		args[n++] = field_texts(cols, f);
-	ts_run_args(&stmt, n, args);
+	rows = begin_new_tasks();
+	add_rows(rows, cols, add_new_task);
+	ts_run(&stmt, ts_text(m->user_id), ts_uuid(m->project_id), ts_bool(m->is_auto_scheduled),
+		   ts_text(cols->db->provider_type), ts_uuid(m->provider_id));
+	ts_rows_end(rows);
 }
 
 /*
@@ -341,31 +310,70 @@ delete_tasks(const Columns *cols)
  */
 
 #define INSERT_LINKS \
-	"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, external_task_id, etag," \
+	"INSERT INTO tasksync.task_link AS l (id, user_id, task_id, mapping_id, external_task_id, etag," \
 	" external_uid, external_parent, payload, local_base, remote_base, write_seq," \
 	" external_updated_at, sync_status, last_synced_at)" \
-	" SELECT $2, i.task_id::uuid, $1, i.external_id, i.etag, i.uid, i.parent, i.payload, b.local," \
-	"  COALESCE(i.remote_base::jsonb, b.local), i.write_seq::int8, i.modified_at::timestamptz," \
-	"  'SYNCED', pg_catalog.now()" \
-	" FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]," \
-	"  $9::text[], $10::text[], $11::text[], $12::text[])" \
-	"  AS i(task_id, external_id, etag, uid, parent, payload, local_base, remote_base," \
-	"   write_seq, modified_at)" \
-	" CROSS JOIN LATERAL (SELECT i.local_base::jsonb AS local OFFSET 0) b"
+	" SELECT i.id, $2, i.task_id, $1, i.external_id, i.etag, i.uid, i.parent, i.payload, i.local_base," \
+	"  i.remote_base, i.write_seq, i.modified_at, 'SYNCED', pg_catalog.now() FROM new_links i"
 
-#define INSERT_LINKS_TYPES \
-	{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, \
-		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+#define INSERT_LINKS_TYPES {UUIDOID, TEXTOID}
+
+static TsRows *
+begin_new_links(void)
+{
+	static const TsColumn columns[] = {
+		{"id", UUIDOID}, {"task_id", UUIDOID}, {"external_id", TEXTOID}, {"etag", TEXTOID},
+		{"uid", TEXTOID}, {"parent", TEXTOID}, {"payload", TEXTOID}, {"local_base", JSONBOID},
+		{"remote_base", JSONBOID}, {"write_seq", INT8OID}, {"modified_at", TIMESTAMPTZOID}
+	};
+
+	return ts_rows_begin("new_links", columns, lengthof(columns));
+}
+
+static bool
+same_text(const TsTask *a, const TsTask *b)
+{
+	if (a->known != b->known)
+		return false;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		const char *one = a->value[f];
+		const char *other = b->value[f];
+
+		if (one != other && (one == NULL || other == NULL || strcmp(one, other) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* Most often theirs is what ours is, and is made once only. */
+static void
+add_new_link(TsRows *rows, const TsChange *c)
+{
+	TsArg		local = ts_task_jsonb(&c->local_base);
+	TsArg		remote = same_text(&c->remote_base, &c->local_base) ? local
+		: ts_task_jsonb(&c->remote_base);
+	pg_uuid_t	id;
+
+	ts_make_uuid(&id);
+	ts_rows_add(rows, (TsArg[]) {
+		{UUIDPGetDatum(&id), false}, ts_uuid(c->task_id), ts_text(c->external_id), ts_text(c->etag),
+		ts_text(c->uid), ts_text(c->parent_uid), ts_text(c->payload), local, remote,
+		ts_long(c->write_seq), ts_timestamp(c->modified_at)
+	});
+}
 
 static void
 run_over_links(const Columns *cols, TsStatement *stmt)
 {
+	TsRows	   *rows;
+
 	if (cols->n == 0)
 		return;
-	ts_run(stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
-		   texts(cols, get_external_id), texts(cols, get_etag), texts(cols, get_uid),
-		   texts(cols, get_parent_uid), texts(cols, get_payload), texts(cols, get_local_base),
-		   texts(cols, get_remote_base), texts(cols, get_write_seq), texts(cols, get_modified_at));
+	rows = begin_new_links();
+	add_rows(rows, cols, add_new_link);
+	ts_run(stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id));
+	ts_rows_end(rows);
 }
 
 /* Of tasks made just now: nothing can be there yet, and asking would cost. */

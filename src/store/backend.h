@@ -10,7 +10,7 @@
  * Files of this room: backend.c transactions; mapping.c what is to be synced
  * and how it ended; rows.c links with their tasks; apply.c writing what was
  * planned; inbox.c observations that wait; outbox.c candidates and intents;
- * sql.c statements.
+ * sql.c statements; values.c a task's fields as SQL's values.
  *
  *-------------------------------------------------------------------------
  */

@@ -7,10 +7,15 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "store/sql.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/tuplestore.h"
 #include "utils/uuid.h"
 
 /*
@@ -71,6 +76,52 @@ ts_run_args(TsStatement *stmt, int nargs, const TsArg *args)
 		elog(ERROR, "could not execute statement: %s", SPI_result_code_string(rc));
 	MemoryContextSwitchTo(old);
 	return SPI_processed;
+}
+
+/* The SPI connection keeps what is registered, whatever becomes of the caller's context. */
+TsRows *
+ts_rows_begin(const char *name, const TsColumn *columns, int ncolumns)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	TsRows	   *rows = palloc0(sizeof(TsRows));
+	TupleDesc	desc = CreateTemplateTupleDesc(ncolumns);
+
+	for (int i = 0; i < ncolumns; i++)
+		TupleDescInitEntry(desc, i + 1, columns[i].name, columns[i].type, -1, 0);
+	rows->md.name = pstrdup(name);
+	rows->md.tupdesc = desc;
+	rows->md.enrtype = ENR_NAMED_TUPLESTORE;
+	rows->reldata = tuplestore_begin_heap(false, false, work_mem);
+	if (SPI_register_relation(rows) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register the rows \"%s\"", name);
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+void
+ts_rows_add(TsRows *rows, const TsArg *values)
+{
+	TupleDesc	desc = rows->md.tupdesc;
+	Datum	   *datums = palloc(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		datums[i] = values[i].value;
+		nulls[i] = values[i].isnull;
+	}
+	tuplestore_putvalues(rows->reldata, desc, datums, nulls);
+	rows->md.enrtuples++;
+	pfree(datums);
+	pfree(nulls);
+}
+
+void
+ts_rows_end(TsRows *rows)
+{
+	if (SPI_unregister_relation(rows->md.name) != SPI_OK_REL_UNREGISTER)
+		elog(ERROR, "could not unregister the rows \"%s\"", rows->md.name);
+	tuplestore_end(rows->reldata);
 }
 
 TsArg

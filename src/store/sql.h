@@ -13,6 +13,7 @@
 #define TASKSYNC_STORE_SQL_H
 
 #include "executor/spi.h"
+#include "task/task.h"
 
 #define TS_MAX_ARGS 32
 
@@ -37,6 +38,23 @@ typedef struct TsArg
 
 extern uint64 ts_run_args(TsStatement *stmt, int nargs, const TsArg *args);
 
+/*
+ * ts_rows_begin: an empty row set, which statements find under this name until
+ *		ts_rows_end.  An ERROR in between leaves nothing behind.
+ * ts_rows_add: one row, with as many values as there are columns.
+ */
+typedef struct TsColumn
+{
+	const char *name;
+	Oid			type;
+} TsColumn;
+
+typedef struct EphemeralNamedRelationData TsRows;
+
+extern TsRows *ts_rows_begin(const char *name, const TsColumn *columns, int ncolumns);
+extern void ts_rows_add(TsRows *rows, const TsArg *values);
+extern void ts_rows_end(TsRows *rows);
+
 extern TsArg ts_text(const char *s);
 extern TsArg ts_text_len(const char *s, size_t len);
 extern TsArg ts_uuid(const char *s);
@@ -45,6 +63,12 @@ extern TsArg ts_long(int64 i);
 extern TsArg ts_bool(bool b);
 extern TsArg ts_texts(const char *const *values, int n);	/* text[], NULL elements allowed */
 extern TsArg ts_bools(const bool *values, int n);
+
+/* values.c: a task's fields as the values of its columns, and whole as jsonb */
+extern TsArg ts_timestamp(const char *value);
+extern TsArg ts_field_value(TsField f, const char *value);
+extern Oid	ts_field_type(TsField f);
+extern TsArg ts_task_jsonb(const TsTask *task);
 
 /* column numbers start at 1 */
 extern bool ts_col_null(int row, int col);

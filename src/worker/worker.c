@@ -246,7 +246,8 @@ static void
 fix_plans(void)
 {
 	static const char *const off[] = {
-		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"
+		"enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin",
+		"enable_material", "jit"
 	};
 
 	for (int i = 0; i < lengthof(off); i++)

@@ -492,6 +492,23 @@ flush_reference(DavXmlParser *p)
 	p->reference_len = 0;
 }
 
+static bool
+is_control(unsigned char b)
+{
+	return b < 0x20 && b != '\t' && b != '\n' && b != '\r';
+}
+
+/* How much of a chunk there is nothing to look at in. */
+static size_t
+plain_length(const char *s, size_t len)
+{
+	size_t		n = 0;
+
+	while (n < len && s[n] != '&' && !is_control(s[n]))
+		n++;
+	return n;
+}
+
 /*
  * Appends a chunk to p->clean without control characters, raw or as numeric
  * references.  Many servers pass on what some phone once put into a note;
@@ -502,16 +519,24 @@ clean_chunk(DavXmlParser *p, const char *chunk, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 	{
-		unsigned char b = chunk[i];
+		unsigned char b;
 
+		if (p->reference_len == 0)
+		{
+			size_t		plain = plain_length(chunk + i, len - i);
+
+			appendBinaryStringInfo(&p->clean, chunk + i, plain);
+			i += plain;
+			if (i == len)
+				break;
+		}
+		b = chunk[i];
 		if (b == '&')
 		{
 			flush_reference(p);
 			p->reference[p->reference_len++] = b;
 		}
-		else if (b < 0x20 && b != '\t' && b != '\n' && b != '\r')
-			continue;
-		else if (p->reference_len > 0)
+		else if (!is_control(b))
 		{
 			p->reference[p->reference_len++] = b;
 			if (b == ';')
@@ -523,8 +548,6 @@ clean_chunk(DavXmlParser *p, const char *chunk, size_t len)
 				p->reference_len = 0;
 			}
 		}
-		else
-			appendStringInfoCharMacro(&p->clean, b);
 	}
 }
 

@@ -23,6 +23,17 @@ init_text(StringInfo out, size_t len)
 	resetStringInfo(out);
 }
 
+/* Most of a text is printable ASCII and no escape: how much, from s on, is taken as it is. */
+static size_t
+plain_length(const char *s, size_t len)
+{
+	size_t		n = 0;
+
+	while (n < len && s[n] >= ' ' && s[n] <= '~' && s[n] != '\\')
+		n++;
+	return n;
+}
+
 /* Appends the character at s (at most len bytes); returns its length. */
 static int
 append_character(StringInfo out, const char *s, size_t len)
@@ -53,7 +64,14 @@ ts_ical_clean(const char *value, size_t len)
 
 	init_text(&out, len);
 	for (size_t i = 0; i < len;)
-		i += append_character(&out, value + i, len - i);
+	{
+		size_t		plain = plain_length(value + i, len - i);
+
+		appendBinaryStringInfo(&out, value + i, plain);
+		i += plain;
+		if (i < len)
+			i += append_character(&out, value + i, len - i);
+	}
 	return out.data;
 }
 
@@ -70,8 +88,14 @@ ts_ical_unescape(const char *value, size_t len)
 	init_text(&out, len);
 	for (size_t i = 0; i < len;)
 	{
-		char		next = value[i] == '\\' && i + 1 < len ? value[i + 1] : '\0';
+		size_t		plain = plain_length(value + i, len - i);
+		char		next;
 
+		appendBinaryStringInfo(&out, value + i, plain);
+		i += plain;
+		if (i == len)
+			break;
+		next = value[i] == '\\' && i + 1 < len ? value[i + 1] : '\0';
 		if (next == 'n' || next == 'N')
 			appendStringInfoCharMacro(&out, '\n');
 		else if (next == '\\' || next == ',' || next == ';')
