@@ -78,6 +78,7 @@ static const char *get_local_base(const TsChange *c) { return json(&c->local_bas
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
+static const char *get_based(const TsChange *c) { return c->local_base.known ? "t" : "f"; }
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
 static const char *get_dead_uid(const TsChange *c) { return c->dead_uid; }
 static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
@@ -109,6 +110,8 @@ static bool sets_link(const TsChange *c) { return c->link_action == TS_LINK_SET 
 static bool imports_link(const TsChange *c) { return sets_link(c) && imports_task(c); }
 static bool updates_link(const TsChange *c) { return sets_link(c) && !imports_task(c); }
 static bool moves_link(const TsChange *c) { return c->link_action == TS_LINK_SET && c->moved_to; }
+static bool copies_link(const TsChange *c) { return c->link_action == TS_LINK_COPY; }
+static bool parts(const TsChange *c) { return c->link_action == TS_LINK_PART; }
 static bool unbinds(const TsChange *c) { return c->link_action == TS_LINK_UNBIND; }
 static bool deadens(const TsChange *c) { return c->link_action == TS_LINK_DEAD; }
 static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
@@ -425,6 +428,42 @@ move_links(const Columns *cols)
 		   texts(cols, get_moved_to));
 }
 
+/*
+ * Another link beside this one, of an object in the list that the task was moved
+ * to.  Without bases where it is not known to be as this one is.
+ */
+static void
+copy_links(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"WITH new AS MATERIALIZED (SELECT i.* FROM unnest($3::uuid[], $4::uuid[], $5::text[],"
+		"  $6::text[]::int8[], $7::text[]::boolean[])"
+		"  AS i(task_id, moved_to, external_id, write_seq, based)"
+		"), owed AS ("
+		" INSERT INTO tasksync.task_change (user_id, task_id, provider_id, mapping_id, change_type)"
+		" SELECT $2, n.task_id, $8, n.moved_to, 'UPDATE' FROM new n)"
+		" INSERT INTO tasksync.task_link (user_id, task_id, mapping_id, external_task_id, external_uid,"
+		"  external_parent, payload, local_base, remote_base, write_seq, sync_status)"
+		" SELECT $2, n.task_id, n.moved_to, n.external_id, l.external_uid, l.external_parent, l.payload,"
+		"  CASE WHEN n.based THEN l.local_base ELSE '{}' END,"
+		"  CASE WHEN n.based THEN l.remote_base ELSE '{}' END, n.write_seq, 'PENDING'"
+		" FROM new n JOIN tasksync.task_link l ON l.task_id = n.task_id AND " TS_MINE("l")
+		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
+		"  external_task_id = EXCLUDED.external_task_id, external_uid = EXCLUDED.external_uid,"
+		"  external_parent = EXCLUDED.external_parent, etag = NULL, prev_etags = '{}',"
+		"  payload = EXCLUDED.payload, local_base = EXCLUDED.local_base,"
+		"  remote_base = EXCLUDED.remote_base, write_seq = EXCLUDED.write_seq, state = 'LIVE',"
+		"  sync_status = 'PENDING', retry_at = NULL",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			UUIDOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_moved_to), texts(cols, get_external_id), texts(cols, get_write_seq),
+			   texts(cols, get_based), ts_uuid(cols->m->provider_id));
+}
+
 /* One statement over (mapping, user, task ids). */
 static void
 run_by_task(const Columns *cols, TsStatement *stmt)
@@ -476,6 +515,11 @@ resolve_parents(const Columns *cols)
 		" WHERE " TS_MINE("c") " AND c.external_parent IS NOT NULL"
 		"  AND (c.task_id = ANY ($3::uuid[]) OR c.external_parent = ANY ($4::text[]))"
 		"  AND t.parent_task_id IS NULL AND c.local_base -> 'parent_task_id' = 'null'"
+		/* nor may it be below the child: both were moved at once, each under the other */
+		"  AND NOT EXISTS (WITH RECURSIVE up (id) AS (SELECT p.task_id UNION"
+		"    SELECT u.parent_task_id FROM up JOIN tasksync.task u ON u.id = up.id"
+		"     AND " TS_OF_USER("u", "$2") " WHERE u.parent_task_id IS NOT NULL)"
+		"   SELECT FROM up WHERE up.id = c.task_id)"
 		"), adopted AS ("
 		" UPDATE tasksync.task t SET parent_task_id = pair.parent_id FROM pair"
 		" WHERE t.id = pair.task_id AND " TS_OF_USER("t", "$2") ")"
@@ -529,7 +573,8 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 		" WHERE m.id = $1 AND m.user_id = $2 AND " TS_OF_USER("t", "$2") " AND t.id = ANY ($3::uuid[])"
 		"  AND t.provider_id = m.provider_id AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		"   WHERE l.task_id = t.id AND l.user_id = $2 AND lm.provider_id = m.provider_id)",
+		"   WHERE l.task_id = t.id AND l.user_id = $2 AND lm.provider_id = m.provider_id"
+		"    AND l.state <> 'FROZEN')",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
 	const char **shown = palloc(sizeof(char *) * (n + 1));
@@ -545,7 +590,7 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 		if (c->task_id == NULL || c->task_action == TS_ACTION_DELETE ||
 			(c->task_action == TS_ACTION_CREATE && !c->has_conflict))
 			continue;
-		if (c->link_action == TS_LINK_DROP)
+		if (c->link_action == TS_LINK_DROP || c->link_action == TS_LINK_PART)
 			gone[ngone++] = c->task_id;
 		else if (c->link_action != TS_LINK_KEEP || ts_failed(&c->failure))
 			shown[nshown++] = c->task_id;
@@ -659,6 +704,11 @@ static TsStatement deaden_links = {
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
+static TsStatement part_links = {
+	"UPDATE tasksync.task_link l SET state = 'FROZEN', sync_status = NULL, retry_at = NULL"
+	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
 static TsStatement drop_links = {
 	"DELETE FROM tasksync.task_link l"
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
@@ -684,6 +734,8 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(imports_link, run_over_links(&cols, &import_links));
 	APPLY(updates_link, run_over_links(&cols, &set_links));
 	APPLY(sets_link, resolve_parents(&cols));
+	APPLY(copies_link, copy_links(&cols));
+	APPLY(parts, run_by_task(&cols, &part_links));
 	APPLY(unbinds, run_by_task(&cols, &unbind_links));
 	APPLY(deadens, run_by_task(&cols, &deaden_links));
 	APPLY(drops, run_by_task(&cols, &drop_links));

@@ -90,6 +90,7 @@ const TsStore ts_sql_store = {
 	.links = ts_store_links,
 	.links_by_task = ts_store_links_by_task,
 	.parents = ts_store_parents,
+	.circular = ts_store_circular,
 	.unlinked = ts_store_unlinked,
 	.inbox_put = ts_store_inbox_put,
 	.inbox = ts_store_inbox,

@@ -105,9 +105,9 @@ ts_store_intents(void *db, const TsMapping *m, int *n)
 /*
  * Journal rows that the candidates' snapshot saw, of tasks that agree with
  * their link (or have neither task nor link any more), are done; and those of
- * tasks that another list of the project carries, or that were deleted there
- * and are not to come back.  And once
- * everybody who might have written without knowing of the mapping is gone, a
+ * tasks that another list of the project carries, that were deleted there and
+ * are not to come back, or that are where no service looks.  And once everybody
+ * who might have written without knowing of the mapping is gone, a
  * comparison that went through needs no repeating until tomorrow.
  */
 void
@@ -124,11 +124,8 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"   LEFT JOIN tasksync.task_link l ON " TS_MINE("l")
 		"    AND l.task_id = t.id"
 		"   WHERE t.id = c.task_id AND " TS_OF_USER("t", "$2") " AND t.project_id = m.project_id"
-		"    AND CASE WHEN l.id IS NULL THEN m.mirror OR NOT EXISTS (SELECT FROM tasksync.task_link ol"
-		"      JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
-		"      WHERE ol.task_id = t.id AND " TS_OF_USER("ol", "$2") " AND ol.state = 'LIVE'"
-		"       AND om.project_id = t.project_id)"
-		"     WHEN l.state <> 'LIVE' THEN false"
+		"    AND CASE WHEN l.id IS NULL THEN " TS_BELONGS("t")
+		"     WHEN l.state = 'DEAD' THEN false"
 		"     ELSE l.retry_at IS NOT NULL"
 		"      OR tasksync.task_fields(t) - $4::text[] IS DISTINCT FROM l.local_base END)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"

@@ -29,10 +29,12 @@
 	" CASE WHEN t.parent_task_id IS NOT NULL THEN" \
 	"  (SELECT pl.external_uid FROM tasksync.task_link pl" \
 	"   WHERE pl.task_id = t.parent_task_id AND " TS_MINE("pl") \
-	"     AND pl.state = 'LIVE') END," \
+	"     AND pl.state <> 'DEAD') END," \
 	" CASE WHEN t.parent_task_id IS NOT NULL THEN" \
-	"  EXISTS (SELECT FROM tasksync.task p WHERE p.id = t.parent_task_id AND " TS_OF_USER("p", "$2") \
-	"    AND p.project_id = m.project_id) END," \
+	"  EXISTS (SELECT FROM tasksync.task p LEFT JOIN tasksync.task_link pl" \
+	"    ON pl.task_id = p.id AND " TS_MINE("pl") \
+	"    WHERE p.id = t.parent_task_id AND " TS_OF_USER("p", "$2") \
+	"    AND p.project_id = m.project_id AND (pl.id IS NOT NULL OR " TS_BELONGS("p") ")) END," \
 	" CASE WHEN l.id IS NOT NULL THEN" \
 	"  (SELECT pg_catalog.array_agg(DISTINCT f) FROM tasksync.task_conflict k," \
 	"   LATERAL unnest(k.fields) f" \
@@ -44,14 +46,15 @@
 	"     LATERAL pg_catalog.jsonb_object_keys(c.change_data) AS f(field)" \
 	"     WHERE c.task_id = l.task_id AND " TS_MINE("c") \
 	"       AND c.synced_at IS NULL GROUP BY f.field) x) END," \
-	" o.mapping_id::text, o.list_id, o.linked, o.mapped"
+	" o.mapping_id::text, o.list_id, o.linked, o.mapped, l.state = 'FROZEN'"
 
 /* Where the task's project has a list, when that is not this mapping's. */
 #define ROW_ELSEWHERE \
 	" LEFT JOIN LATERAL (" \
 	"  SELECT pg_catalog.min(om.id::text) FILTER (WHERE om.provider_id = m.provider_id) AS mapping_id," \
 	"   pg_catalog.min(om.external_list_id) FILTER (WHERE om.provider_id = m.provider_id) AS list_id," \
-	"   pg_catalog.bool_or(ol.external_task_id IS NOT NULL) AS linked," \
+	"   pg_catalog.bool_or(ol.external_task_id IS NOT NULL AND (NOT om.mirror" \
+	"    OR om.id = tasksync.home_mapping(om.project_id, $2))) AS linked," \
 	"   pg_catalog.bool_or(om.sync_direction <> 'FROM_PROVIDER') AS mapped" \
 	"  FROM tasksync.task_list_mapping om" \
 	"  LEFT JOIN tasksync.task_link ol ON ol.mapping_id = om.id AND ol.user_id = om.user_id" \
@@ -145,6 +148,8 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->target_list_id = ts_col_text(i, 20, NULL);
 	row->elsewhere = ts_col_bool(i, 21);
 	row->project_mapped = ts_col_bool(i, 22);
+	/* parted: its task is where no service looks, for as long as it is */
+	row->dead |= ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
 }
 
 static TsLinkRow *
@@ -357,6 +362,30 @@ ts_store_parents(void *db, const TsMapping *m, const char **uids, int n)
 	return parents;
 }
 
+bool *
+ts_store_circular(void *db, const TsMapping *m, const char **task_ids, char **parent_ids, int n)
+{
+	static TsStatement stmt = {
+		"WITH RECURSIVE up (n, task_id, ancestor) AS ("
+		" SELECT k.n, k.task_id, k.parent_id"
+		"  FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS k(task_id, parent_id, n)"
+		"  WHERE k.parent_id IS NOT NULL"
+		" UNION"
+		" SELECT up.n, up.task_id, t.parent_task_id FROM up"
+		"  JOIN tasksync.task t ON t.id = up.ancestor AND " TS_OF_USER("t", "$1")
+		"  WHERE t.parent_task_id IS NOT NULL AND up.ancestor <> up.task_id)"
+		" SELECT DISTINCT up.n FROM up WHERE up.ancestor = up.task_id",
+		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+	bool	   *circular = palloc0(sizeof(bool) * (n + 1));
+	int			nfound = ts_run(&stmt, ts_text(m->user_id), ts_texts(task_ids, n),
+								ts_texts((const char *const *) parent_ids, n));
+
+	for (int i = 0; i < nfound; i++)
+		circular[ts_col_long(i, 1) - 1] = true;
+	return circular;
+}
+
 TsLinkRow *
 ts_store_unlinked(void *db, const TsMapping *m, int *n)
 {
@@ -415,11 +444,12 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		"    JOIN tasksync.task_list_mapping wm ON wm.id = ow.mapping_id AND wm.user_id = ow.user_id"
 		"    WHERE ow.task_id = t.id AND ow.user_id = $2 AND wm.provider_id = m.provider_id"
 		"     AND wm.sync_enabled)"
-		"   AND (m.mirror OR ($1 = tasksync.home_mapping(m.project_id, $2)"
-		"    AND NOT EXISTS (SELECT FROM tasksync.task_link ol"
-		"     JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
-		"     WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state = 'LIVE'"
-		"      AND (om.project_id = t.project_id OR ($7 AND om.provider_id = m.provider_id)))))))"
+		"   AND " TS_BELONGS("t")
+		/* one in another list of the provider comes over, where the provider can move it */
+		"   AND NOT ($7 AND EXISTS (SELECT FROM tasksync.task_link ol"
+		"    JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
+		"    WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state <> 'DEAD'"
+		"     AND om.id <> m.id AND om.provider_id = m.provider_id))))"
 		" ORDER BY k.task_id LIMIT $4",
 		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID, BOOLOID},
 		.unbounded = true

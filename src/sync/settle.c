@@ -272,7 +272,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pare
 		change->dead_external_id = d->intent.external_id;
 		change->dead_uid = row->uid;
 		change->clear_intent = true;
-		w->pushed.deleted++;
+		w->pushed.deleted += !row->has_local;	/* else it was moved, and is elsewhere */
 	}
 	else if (d->push.outcome == TS_OUTCOME_REFUSED)
 		settle_failed(w, d, change);

@@ -28,6 +28,7 @@ typedef struct MappingRow
 
 static MappingRow mapping_row(const TsRow *row);
 static bool any_differs(const TsRow *a, const TsRow *b, const char *const *columns);
+static void look_anew(MappingRow mapping);
 static void list_external_ids(MappingRow mapping);
 static void run(SPIPlanPtr *plan, const char *sql, Datum first, Datum second, Datum third);
 
@@ -42,6 +43,7 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 	static const char *const scope[] = {
 		"sync_enabled", "sync_direction", "project_id", "mirror", NULL
 	};
+	static const char *const direction[] = {"sync_direction", NULL};
 	static const char *const place[] = {"project_id", "external_list_id", NULL};
 	static SPIPlanPtr make_state = NULL;
 	static SPIPlanPtr renew_state = NULL;
@@ -64,6 +66,8 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 				" SET enabled_xid = pg_current_xact_id(), compared_at = NULL"
 				" WHERE mapping_id = $1 AND user_id = $2",
 				mapping.id, mapping.user_id, mapping.project_id);
+		if (any_differs(&row, &updated, direction))
+			look_anew(mapping);
 		if (any_differs(&row, &updated, place))
 		{
 			list_external_ids(mapping);
@@ -82,6 +86,29 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 	ts_restore_identity(&caller);
 	ts_wake_on_commit();
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * Another direction: what one side did and was let be until now counts again.
+ * So all objects are read anew, and what was deleted there under a direction
+ * that does not take that over is no longer out of the game.
+ */
+static void
+look_anew(MappingRow mapping)
+{
+	static SPIPlanPtr listing = NULL;
+	static SPIPlanPtr links = NULL;
+
+	run(&listing, "UPDATE tasksync.mapping_state SET cursor = NULL"
+		" WHERE mapping_id = $1 AND user_id = $2",
+		mapping.id, mapping.user_id, mapping.project_id);
+	run(&links, "UPDATE tasksync.task_link l SET etag = NULL,"
+		" local_base = CASE WHEN l.state = 'DEAD' THEN '{}' ELSE l.local_base END,"
+		" remote_base = CASE WHEN l.state = 'DEAD' THEN '{}' ELSE l.remote_base END,"
+		" state = CASE WHEN l.state = 'DEAD' AND EXISTS (SELECT FROM tasksync.task t"
+		"  WHERE t.id = l.task_id AND t.user_id = l.user_id) THEN 'LIVE' ELSE l.state END"
+		" WHERE l.mapping_id = $1 AND l.user_id = $2",
+		mapping.id, mapping.user_id, mapping.project_id);
 }
 
 /*

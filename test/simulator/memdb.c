@@ -211,7 +211,7 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		const TsMapping *m = &s->db.mappings[i].m;
 		MemChange  *c;
 
-		if ((m->direction == TS_FROM_PROVIDER && !deleted) || same(m->id, s->origin) ||
+		if (m->direction == TS_FROM_PROVIDER || same(m->id, s->origin) ||
 			(!carries(s, m, t) && mem_link(s, t->id, m->id) == NULL))
 			continue;
 		c = ADD(s, s->db.changes, s->db.nchanges);
@@ -220,7 +220,6 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		c->fields = fields;
 		c->at = s->now;
 		c->deleted = deleted;
-		c->synced = m->direction == TS_FROM_PROVIDER;	/* nothing to send: a memory */
 		if (deleted)
 			c->old = t->fields;
 	}
