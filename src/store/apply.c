@@ -78,7 +78,9 @@ static const char *get_local_base(const TsChange *c) { return json(&c->local_bas
 static const char *get_modified_at(const TsChange *c) { return c->modified_at; }
 static const char *get_write_seq(const TsChange *c) { return psprintf(INT64_FORMAT, c->write_seq); }
 static const char *get_moved_to(const TsChange *c) { return c->moved_to; }
-static const char *get_based(const TsChange *c) { return c->local_base.known ? "t" : "f"; }
+static const char *get_payload(const TsChange *c) { return c->payload; }
+static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
+static const char *get_remote_base(const TsChange *c) { return json(&c->remote_base); }
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
 static const char *get_dead_uid(const TsChange *c) { return c->dead_uid; }
 static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
@@ -428,26 +430,22 @@ move_links(const Columns *cols)
 		   texts(cols, get_moved_to));
 }
 
-/*
- * Another link beside this one, of an object in the list that the task was moved
- * to.  Without bases where it is not known to be as this one is.
- */
+/* Another link beside this one, of an object in the list that the task was moved to. */
 static void
 copy_links(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"WITH new AS MATERIALIZED (SELECT i.* FROM unnest($3::uuid[], $4::uuid[], $5::text[],"
-		"  $6::text[]::int8[], $7::text[]::boolean[])"
-		"  AS i(task_id, moved_to, external_id, write_seq, based)"
+		"WITH new AS MATERIALIZED (SELECT i.* FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[],"
+		"  $7::text[], $8::text[], $9::text[]::int8[], $10::text[]::jsonb[], $11::text[]::jsonb[])"
+		"  AS i(task_id, moved_to, external_id, uid, parent, payload, write_seq, local_base, remote_base)"
 		"), owed AS ("
 		" INSERT INTO tasksync.task_change (user_id, task_id, provider_id, mapping_id, change_type)"
-		" SELECT $2, n.task_id, $8, n.moved_to, 'UPDATE' FROM new n)"
+		" SELECT $2, n.task_id, $1, n.moved_to, 'UPDATE' FROM new n)"
 		" INSERT INTO tasksync.task_link (user_id, task_id, mapping_id, external_task_id, external_uid,"
 		"  external_parent, payload, local_base, remote_base, write_seq, sync_status)"
-		" SELECT $2, n.task_id, n.moved_to, n.external_id, l.external_uid, l.external_parent, l.payload,"
-		"  CASE WHEN n.based THEN l.local_base ELSE '{}' END,"
-		"  CASE WHEN n.based THEN l.remote_base ELSE '{}' END, n.write_seq, 'PENDING'"
-		" FROM new n JOIN tasksync.task_link l ON l.task_id = n.task_id AND " TS_MINE("l")
+		" SELECT $2, n.task_id, n.moved_to, n.external_id, n.uid, n.parent, n.payload,"
+		"  n.local_base, n.remote_base, n.write_seq, 'PENDING'"
+		" FROM new n"
 		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
 		"  external_task_id = EXCLUDED.external_task_id, external_uid = EXCLUDED.external_uid,"
 		"  external_parent = EXCLUDED.external_parent, etag = NULL, prev_etags = '{}',"
@@ -455,13 +453,15 @@ copy_links(const Columns *cols)
 		"  remote_base = EXCLUDED.remote_base, write_seq = EXCLUDED.write_seq, state = 'LIVE',"
 		"  sync_status = 'PENDING', retry_at = NULL",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			UUIDOID}
+			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
 	if (cols->n > 0)
-		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
-			   texts(cols, get_moved_to), texts(cols, get_external_id), texts(cols, get_write_seq),
-			   texts(cols, get_based), ts_uuid(cols->m->provider_id));
+		ts_run(&stmt, ts_uuid(cols->m->provider_id), ts_text(cols->m->user_id),
+			   texts(cols, get_task_id), texts(cols, get_moved_to), texts(cols, get_external_id),
+			   texts(cols, get_uid), texts(cols, get_parent_uid), texts(cols, get_payload),
+			   texts(cols, get_write_seq), texts(cols, get_local_base),
+			   texts(cols, get_remote_base));
 }
 
 /* One statement over (mapping, user, task ids). */

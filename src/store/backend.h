@@ -20,20 +20,20 @@
 #include "store/store.h"
 
 /*
- * Is a task (an alias) to have an object in the list of mapping "m", user $2?  In
- * a mirror all of the project's are; else those made here and at the mapping's
- * own provider, unless another list of the project has it.
+ * Is a task to have an object in the list of a mapping (both by their aliases)
+ * of user $2?  In a mirror all of the project's are; else those made here and at
+ * the mapping's own provider, unless another list of the project has it.
  */
-#define TS_BELONGS(t) \
-	"(m.mirror OR (m.id = tasksync.home_mapping(m.project_id, $2)" \
-	" AND (" t ".provider_id IS NULL OR " t ".provider_id = m.provider_id" \
+#define TS_BELONGS(t, m) \
+	"(" m ".mirror OR (" m ".id = tasksync.home_mapping(" m ".project_id, $2)" \
+	" AND (" t ".provider_id IS NULL OR " t ".provider_id = " m ".provider_id" \
 	"  OR NOT EXISTS (SELECT FROM tasksync.task_list_mapping hm" \
 	"   WHERE hm.provider_id = " t ".provider_id AND hm.project_id = " t ".project_id" \
 	"    AND hm.user_id = $2))" \
 	" AND NOT EXISTS (SELECT FROM tasksync.task_link bl" \
 	"  JOIN tasksync.task_list_mapping bm ON bm.id = bl.mapping_id AND bm.user_id = bl.user_id" \
 	"  WHERE bl.task_id = " t ".id AND bl.user_id = $2 AND bl.state <> 'DEAD'" \
-	"   AND bm.id <> m.id AND bm.project_id = " t ".project_id AND NOT bm.mirror)))"
+	"   AND bm.id <> " m ".id AND bm.project_id = " t ".project_id AND NOT bm.mirror)))"
 
 typedef struct TsDb
 {

@@ -112,6 +112,15 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n));
 }
 
+/* Whatever the task owes the new list, deleted here for example: it is looked at. */
+#define LOOK_THERE \
+	"hinted AS (" \
+	" INSERT INTO tasksync.task_change (user_id, task_id, provider_id, mapping_id, change_type)" \
+	" SELECT $2, move.task_id, $1, move.new_mapping, 'UPDATE' FROM move" \
+	" WHERE NOT EXISTS (SELECT FROM tasksync.task_change h WHERE h.task_id = move.task_id" \
+	"  AND h.mapping_id IN (move.old_mapping, move.new_mapping) AND h.user_id = $2" \
+	"  AND h.synced_at IS NULL)"
+
 /*
  * The object of a link is proved gone in its list, and the task has a link in
  * another list of the provider already: this one is over.
@@ -148,7 +157,8 @@ follow_links(const TsMapping *m)
 		"), owed AS ("
 		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
 		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
-		"  AND c.user_id = $2 AND c.synced_at IS NULL)"
+		"  AND c.user_id = $2 AND c.synced_at IS NULL"
+		"), " LOOK_THERE ")"
 		" UPDATE tasksync.task t SET project_id = move.project_id, external_task_id = move.new_id"
 		" FROM move WHERE t.id = move.task_id AND t.user_id = $2 AND t.project_id = move.old_project",
 		{UUIDOID, TEXTOID}
@@ -203,7 +213,7 @@ move_links(const TsMapping *m)
 		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
 		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
 		"  AND c.user_id = $2 AND c.synced_at IS NULL"
-		"), awake AS ("
+		"), " LOOK_THERE "), awake AS ("
 		" UPDATE tasksync.task_inbox w SET wait_for = NULL, retry_at = pg_catalog.now()"
 		" FROM move WHERE w.mapping_id = move.new_mapping AND w.user_id = $2"
 		"  AND w.external_task_id = move.new_id)"

@@ -124,7 +124,7 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"   LEFT JOIN tasksync.task_link l ON " TS_MINE("l")
 		"    AND l.task_id = t.id"
 		"   WHERE t.id = c.task_id AND " TS_OF_USER("t", "$2") " AND t.project_id = m.project_id"
-		"    AND CASE WHEN l.id IS NULL THEN " TS_BELONGS("t")
+		"    AND CASE WHEN l.id IS NULL THEN " TS_BELONGS("t", "m")
 		"     WHEN l.state = 'DEAD' THEN false"
 		"     ELSE l.retry_at IS NOT NULL"
 		"      OR tasksync.task_fields(t) - $4::text[] IS DISTINCT FROM l.local_base END)"

@@ -34,7 +34,7 @@
 	"  EXISTS (SELECT FROM tasksync.task p LEFT JOIN tasksync.task_link pl" \
 	"    ON pl.task_id = p.id AND " TS_MINE("pl") \
 	"    WHERE p.id = t.parent_task_id AND " TS_OF_USER("p", "$2") \
-	"    AND p.project_id = m.project_id AND (pl.id IS NOT NULL OR " TS_BELONGS("p") ")) END," \
+	"    AND p.project_id = m.project_id AND (pl.id IS NOT NULL OR " TS_BELONGS("p", "m") ")) END," \
 	" CASE WHEN l.id IS NOT NULL THEN" \
 	"  (SELECT pg_catalog.array_agg(DISTINCT f) FROM tasksync.task_conflict k," \
 	"   LATERAL unnest(k.fields) f" \
@@ -51,9 +51,12 @@
 /* Where the task's project has a list, when that is not this mapping's. */
 #define ROW_ELSEWHERE \
 	" LEFT JOIN LATERAL (" \
-	"  SELECT pg_catalog.min(om.id::text) FILTER (WHERE om.provider_id = m.provider_id) AS mapping_id," \
-	"   pg_catalog.min(om.external_list_id) FILTER (WHERE om.provider_id = m.provider_id) AS list_id," \
+	"  SELECT pg_catalog.min(om.id::text) FILTER (WHERE om.provider_id = m.provider_id" \
+	"    AND " TS_BELONGS("t", "om") ") AS mapping_id," \
+	"   pg_catalog.min(om.external_list_id) FILTER (WHERE om.provider_id = m.provider_id" \
+	"    AND " TS_BELONGS("t", "om") ") AS list_id," \
 	"   pg_catalog.bool_or(ol.external_task_id IS NOT NULL AND (NOT om.mirror" \
+	"    OR om.provider_id = t.provider_id" \
 	"    OR om.id = tasksync.home_mapping(om.project_id, $2))) AS linked," \
 	"   pg_catalog.bool_or(om.sync_direction <> 'FROM_PROVIDER') AS mapped" \
 	"  FROM tasksync.task_list_mapping om" \
@@ -444,12 +447,13 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		"    JOIN tasksync.task_list_mapping wm ON wm.id = ow.mapping_id AND wm.user_id = ow.user_id"
 		"    WHERE ow.task_id = t.id AND ow.user_id = $2 AND wm.provider_id = m.provider_id"
 		"     AND wm.sync_enabled)"
-		"   AND " TS_BELONGS("t")
+		"   AND " TS_BELONGS("t", "m")
 		/* one in another list of the provider comes over, where the provider can move it */
 		"   AND NOT ($7 AND EXISTS (SELECT FROM tasksync.task_link ol"
 		"    JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
-		"    WHERE ol.task_id = t.id AND ol.user_id = $2 AND ol.state <> 'DEAD'"
-		"     AND om.id <> m.id AND om.provider_id = m.provider_id))))"
+		"    WHERE ol.task_id = t.id AND ol.user_id = $2"
+		"     AND ol.external_task_id IS NOT NULL AND om.id <> m.id"
+		"     AND om.provider_id = m.provider_id))))"
 		" ORDER BY k.task_id LIMIT $4",
 		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID, BOOLOID},
 		.unbounded = true

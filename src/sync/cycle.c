@@ -372,8 +372,8 @@ next_stage(TsCycle *c)
 				if (c->runs[i].phase == TS_PHASE_BARRIER)
 					c->runs[i].phase = c->runs[i].pull_only ? TS_PHASE_END
 						: TS_PHASE_TOMBSTONES;
-				else if (!c->runs[i].list_gone)
-					c->unread = true;
+				else if (!c->runs[i].list_gone || c->runs[i].m->gone_since == NULL)
+					c->unread = true;	/* missing once is no proof */
 			c->stage_end = TS_PHASE_BURIED;
 			return true;
 		case TS_PHASE_BURIED:

@@ -57,6 +57,7 @@ typedef struct TsDelivery
 	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
 	char	   *uid;
 	bool		copying;		/* a move done as a create, and a delete later */
+	bool		resent;			/* a move in doubt whose object was still here */
 	bool		again;			/* a deletion that met a change of no consequence */
 } TsDelivery;
 

@@ -435,6 +435,31 @@ read_back_done(TsCycle *c, TsRun *r, TsConversation *conv)
 	/* back to ts_phase_read_back for the next batch */
 }
 
+/*
+ * A move in doubt whose object is still here: either it was never made, or as a
+ * copy, and then it is the object as it was then that tells what is new in it.
+ * So the same is sent again.
+ */
+static bool
+resend_moves(TsRun *r)
+{
+	bool		any = false;
+
+	for (int i = 0; i < r->ndeliveries; i++)
+	{
+		TsDelivery *d = &r->deliveries[i];
+
+		if (d->intent.kind != TS_PUSH_MOVE || d->push.outcome != TS_OUTCOME_IN_DOUBT ||
+			!d->read_back || d->obs.gone || d->resent)
+			continue;
+		prepare_push(d);
+		d->push.outcome = TS_OUTCOME_PENDING;
+		d->resent = any = true;
+	}
+	r->sent = 0;
+	return any;
+}
+
 void
 ts_phase_read_back(TsCycle *c, TsRun *r)
 {
@@ -450,7 +475,7 @@ ts_phase_read_back(TsCycle *c, TsRun *r)
 			op->ids[op->nids++] = id;
 	}
 	if (op->nids == 0)
-		r->phase = TS_PHASE_SETTLE;
+		r->phase = resend_moves(r) ? TS_PHASE_SEND : TS_PHASE_SETTLE;
 	else
 		ts_converse(c, r, read_back_observed, read_back_done);
 }

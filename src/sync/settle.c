@@ -308,13 +308,39 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent
 }
 
 /*
- * A copy in the list that the task moved to.  One made by an earlier try may be
- * older than what we know, and nobody can say who changed what since: it gets
- * no bases.
+ * The bases of a copy, which held what the object did when the move was planned.
+ * What was merged from the object since is to be sent to the copy.
+ */
+static void
+set_copy_bases(const TsDelivery *d, const TsLinkRow *row, TsChange *change)
+{
+	change->local_base = row->local_base;
+	change->remote_base = row->remote_base;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		char	   *copied = d->expected.task.value[f];
+
+		if (!(row->remote_base.known & BIT(f)) ||
+			ts_value_equal(f, row->remote_base.value[f], copied))
+			continue;
+		set_base(&change->remote_base, f, copied);
+		if (f == TS_PARENT_TASK_ID)
+			change->local_base.known &= ~BIT(f);
+		else
+			set_base(&change->local_base, f,
+					 copied ? copied : (char *) ts_field_info[f].fallback);
+	}
+}
+
+/*
+ * A copy in the list that the task moved to.  About one that was there before,
+ * and not by this move, nobody can say who changed what since: it gets no bases.
  */
 static void
 settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change)
 {
+	bool		ours = d->push.outcome == TS_OUTCOME_DONE || d->resent;
+
 	if (d->push.outcome == TS_OUTCOME_IN_DOUBT)
 		return;					/* looked into by the next sync: the one here is there still */
 	change->clear_intent = true;
@@ -327,15 +353,12 @@ settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change
 	change->moved_to = d->intent.target_mapping_id;
 	change->external_id = d->push.new_external_id ? d->push.new_external_id : d->push.external_id;
 	change->uid = row->uid;
-	change->payload = row->payload;
-	change->payload_len = row->payload_len;
-	change->parent_uid = row->remote_base.value[TS_PARENT_TASK_ID];
+	change->payload = d->intent.payload;
+	change->payload_len = d->intent.payload_len;
+	change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
 	change->write_seq = w->write_seq;
-	if (d->push.outcome == TS_OUTCOME_DONE)
-	{
-		change->local_base = row->local_base;
-		change->remote_base = row->remote_base;
-	}
+	if (ours)
+		set_copy_bases(d, row, change);
 	d->again = true;			/* and now the one here */
 	w->pushed.updated++;
 }
@@ -399,7 +422,7 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent,
 		settle_copy(w, d, row, change);
 		return;
 	}
-	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && !d->read_back)
+	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && (!d->read_back || d->resent))
 		return;					/* the intent stays until somebody can look */
 	if (d->intent.kind == TS_PUSH_DELETE)
 		settle_delete(w, d, row, parent, change);
@@ -450,7 +473,7 @@ decode_delivery(TsCycle *c, TsRun *r, TsDelivery *d)
 	MemoryContext old = MemoryContextSwitchTo(r->batch_cxt);
 	TsError		err = {0};
 
-	if (d->intent.payload && d->intent.kind != TS_PUSH_MOVE)
+	if (d->intent.payload)
 		ts_decode(c, d->intent.payload, d->intent.payload_len, &d->expected, &err);
 	if (d->read_back && d->obs.payload &&
 		!ts_decode(c, d->obs.payload, d->obs.payload_len, &d->remote, &err))

@@ -28,6 +28,7 @@ typedef struct MappingRow
 
 static MappingRow mapping_row(const TsRow *row);
 static bool any_differs(const TsRow *a, const TsRow *b, const char *const *columns);
+static void compare_siblings(MappingRow mapping);
 static void look_anew(MappingRow mapping);
 static void list_external_ids(MappingRow mapping);
 static void run(SPIPlanPtr *plan, const char *sql, Datum first, Datum second, Datum third);
@@ -62,10 +63,13 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 	{
 		ts_row_open(&updated, desc, trigger->tg_newtuple);
 		if (any_differs(&row, &updated, scope))
+		{
 			run(&renew_state, "UPDATE tasksync.mapping_state"
 				" SET enabled_xid = pg_current_xact_id(), compared_at = NULL"
 				" WHERE mapping_id = $1 AND user_id = $2",
 				mapping.id, mapping.user_id, mapping.project_id);
+			compare_siblings(mapping);
+		}
 		if (any_differs(&row, &updated, direction))
 			look_anew(mapping);
 		if (any_differs(&row, &updated, place))
@@ -77,15 +81,31 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 	else
 	{
 		if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		{
 			run(&make_state, "INSERT INTO tasksync.mapping_state (mapping_id, user_id)"
 				" VALUES ($1, $2)",
 				mapping.id, mapping.user_id, mapping.project_id);
+			compare_siblings(mapping);
+		}
 		list_external_ids(mapping);
 	}
 	SPI_finish();
 	ts_restore_identity(&caller);
 	ts_wake_on_commit();
 	return PointerGetDatum(NULL);
+}
+
+/* Tasks that left the provider's other lists for this project may move there now. */
+static void
+compare_siblings(MappingRow mapping)
+{
+	static SPIPlanPtr plan = NULL;
+
+	run(&plan, "UPDATE tasksync.mapping_state s SET compared_at = NULL"
+		" FROM tasksync.task_list_mapping m"
+		" WHERE m.id = s.mapping_id AND m.user_id = s.user_id AND m.id <> $1"
+		" AND m.user_id = $2 AND m.provider_id = $3 AND s.compared_at IS NOT NULL",
+		mapping.id, mapping.user_id, mapping.provider_id);
 }
 
 /*

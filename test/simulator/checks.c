@@ -96,7 +96,8 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 
 		if (v->field != f || strcmp(v->text, text) != 0)
 			continue;
-		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE)
+		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE &&
+			count_spawned(run, v->item) == 0)
 			return psprintf("\"%s\" came back", text);
 		return v->item == item ? NULL
 			: psprintf("task %s of item %d has a value of item %d", t->id, item, v->item);

@@ -390,7 +390,9 @@ mem_set_direction(MemStore *s, MemMapping *m, TsDirection direction)
 		return;
 	m->m.direction = direction;
 	m->m.cursor = NULL;
-	m->m.compare_due = true;
+	for (int i = 0; i < s->db.nmappings; i++)
+		if (same(s->db.mappings[i].m.provider_id, m->m.provider_id))
+			s->db.mappings[i].m.compare_due = true;
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *l = &s->db.links[i];
@@ -584,7 +586,7 @@ comes_over(MemStore *s, const TsMapping *m, const MemTask *t)
 	{
 		const MemLink *l = &s->db.links[i];
 
-		if (m->native_moves && l->used && !l->dead && same(l->task_id, t->id) &&
+		if (m->native_moves && l->used && l->external_id && same(l->task_id, t->id) &&
 			!same(l->mapping_id, m->id) &&
 			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			return true;
@@ -606,8 +608,8 @@ look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row
 			continue;
 		row->project_mapped = true;
 		row->elsewhere |= l && l->external_id &&
-			(!o->mirror || same(o->id, home_mapping(s, t->project)->id));
-		if (same(o->provider_id, m->provider_id))
+			(!o->mirror || same(o->provider_id, t->home) || same(o->id, home_mapping(s, t->project)->id));
+		if (same(o->provider_id, m->provider_id) && belongs(s, o, t))
 		{
 			row->target_mapping_id = o->id;
 			row->target_list_id = o->external_list_id;
@@ -891,6 +893,22 @@ move_intent(MemStore *s, const char *task_id, const char *from, char *to, const 
 	w->intent.external_id = (char *) external_id;
 }
 
+/* Something is to be sent, and nobody may have written so into the journal. */
+static void
+note_owed(MemStore *s, const TsMapping *m, const char *task_id)
+{
+	MemChange  *c;
+
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+			same(s->db.changes[i].mapping_id, m->id))
+			return;
+	c = ADD(s, s->db.changes, s->db.nchanges);
+	c->task_id = keep(s, task_id);
+	c->mapping_id = m->id;
+	c->at = s->now;
+}
+
 /* Another link of the same task and provider, whose object is there. */
 static MemLink *
 link_elsewhere(MemStore *s, const MemLink *l)
@@ -921,6 +939,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 	if (gone)
 		gone->used = false;
 	move_journal(s, l->task_id, l->mapping_id, other->mapping_id);
+	note_owed(s, &mem_mapping(s, other->mapping_id)->m, l->task_id);
 	l->used = false;
 	if (intent_row(s, l->mapping_id, l->task_id))
 		intent_row(s, l->mapping_id, l->task_id)->used = false;
@@ -964,6 +983,7 @@ relink_moves(void *db, const TsMapping *m)
 		if (gone)
 			gone->used = false;
 		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
+		note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
 		move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
 		l->mapping_id = w->mapping_id;
 		l->external_id = (char *) w->row.external_id;
@@ -978,22 +998,6 @@ relink_moves(void *db, const TsMapping *m)
 	}
 	s->origin = NULL;
 	return moved;
-}
-
-/* Something is to be sent, and nobody may have written so into the journal. */
-static void
-note_owed(MemStore *s, const TsMapping *m, const char *task_id)
-{
-	MemChange  *c;
-
-	for (int i = 0; i < s->db.nchanges; i++)
-		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
-			same(s->db.changes[i].mapping_id, m->id))
-			return;
-	c = ADD(s, s->db.changes, s->db.nchanges);
-	c->task_id = keep(s, task_id);
-	c->mapping_id = m->id;
-	c->at = s->now;
 }
 
 static void

@@ -153,7 +153,7 @@ be_unreliable(Run *run, FakeService *s)
 	bool		may_hide = run->audits && !run->moves && !s->server_names;
 
 	s->hide_every = may_hide && run_one_in(run, 6) ? 3 : 0;
-	s->lose_every = run->audits && run_one_in(run, 6) ? 5 : 0;
+	s->lose_every = run->audits && !run->moves && run_one_in(run, 6) ? 5 : 0;
 	if (run_one_in(run, 6))
 		s->oldest_cursor = s->rev;
 }
