@@ -704,6 +704,18 @@ static TsStatement deaden_links = {
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
+/* Whoever has the project of such a task looks at it: this link was in the way perhaps. */
+static TsStatement hint_lists = {
+	"INSERT INTO tasksync.task_change (user_id, task_id, provider_id, mapping_id, change_type)"
+	" SELECT $2, t.id, m.provider_id, m.id, 'UPDATE'"
+	" FROM tasksync.task t JOIN tasksync.task_list_mapping m"
+	"  ON m.project_id = t.project_id AND m.user_id = t.user_id"
+	" WHERE t.id = ANY ($3::uuid[]) AND " TS_OF_USER("t", "$2") " AND $1::uuid IS NOT NULL"
+	"  AND m.sync_enabled AND m.sync_direction <> 'FROM_PROVIDER'"
+	"  AND NOT EXISTS (SELECT FROM tasksync.task_change c WHERE c.task_id = t.id"
+	"   AND c.mapping_id = m.id AND c.user_id = $2 AND c.synced_at IS NULL)",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
 static TsStatement part_links = {
 	"UPDATE tasksync.task_link l SET state = 'FROZEN', sync_status = NULL, retry_at = NULL"
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
@@ -739,6 +751,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(unbinds, run_by_task(&cols, &unbind_links));
 	APPLY(deadens, run_by_task(&cols, &deaden_links));
 	APPLY(drops, run_by_task(&cols, &drop_links));
+	APPLY(drops, run_by_task(&cols, &hint_lists));
 	APPLY(failed, fail_links(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));
 	APPLY(deletes_task, delete_tasks(&cols));

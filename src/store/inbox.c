@@ -170,7 +170,7 @@ follow_links(const TsMapping *m)
 /*
  * The object of a link is proved gone in its list and an object of the same
  * uid waits in another list of the provider, or was set aside there: it went
- * over.  The new object is looked at again at the next pull, since it may have
+ * over.  (Or in the same list: it has another name.)  The new object is looked at again at the next pull, since it may have
  * been edited as well; what was still to be sent to the old list is to be sent
  * to the new one, and an update in doubt is looked into there.
  */
@@ -187,14 +187,15 @@ move_links(const TsMapping *m)
 		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
 		"  AND NOT w.gone"
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
-		"  AND nm.provider_id = lm.provider_id AND nm.id <> lm.id"
+		"  AND nm.provider_id = lm.provider_id"
+		"  AND (nm.id <> lm.id OR w.external_task_id <> l.external_task_id)"
 		" LEFT JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
 		"  AND g.external_task_id = l.external_task_id AND g.gone"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
 		/* one id is one object, wherever it is */
 		"  AND (g.gone OR w.external_task_id = l.external_task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
-		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id)"
+		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id)"
 		" ORDER BY l.id, w.created_at"
 		"), linked AS ("
 		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"

@@ -46,7 +46,8 @@
 	"     LATERAL pg_catalog.jsonb_object_keys(c.change_data) AS f(field)" \
 	"     WHERE c.task_id = l.task_id AND " TS_MINE("c") \
 	"       AND c.synced_at IS NULL GROUP BY f.field) x) END," \
-	" o.mapping_id::text, o.list_id, o.linked, o.mapped, l.state = 'FROZEN'"
+	" o.mapping_id::text, o.list_id, o.linked, o.mapped, l.state = 'FROZEN'," \
+	" l.external_updated_at::text"
 
 /* Where the task's project has a list, when that is not this mapping's. */
 #define ROW_ELSEWHERE \
@@ -151,6 +152,7 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->target_list_id = ts_col_text(i, 20, NULL);
 	row->elsewhere = ts_col_bool(i, 21);
 	row->project_mapped = ts_col_bool(i, 22);
+	row->modified_at = ts_col_text(i, 24, NULL);
 	/* parted: its task is where no service looks, for as long as it is */
 	row->dead |= ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
 }
@@ -291,10 +293,10 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"      WHERE c.task_id = d.task_id AND c.user_id = $2 AND cm.provider_id = $5)"
 		"  ) x LIMIT 1),"
 		" (SELECT pg_catalog.min(sl.mapping_id::text) FROM tasksync.task_link sl"
-		"  WHERE sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL"
+		"  WHERE sl.external_uid = k.uid AND (sl.external_task_id <> k.id OR sl.mapping_id <> $1)"
 		"   AND EXISTS (SELECT FROM tasksync.task_list_mapping sm"
 		"    WHERE sm.id = sl.mapping_id AND sm.user_id = sl.user_id AND sm.user_id = $2"
-		"     AND sm.provider_id = $5 AND sm.id <> $1 AND sm.sync_enabled"
+		"     AND sm.provider_id = $5 AND sm.sync_enabled"
 		"     AND sm.sync_status IS DISTINCT FROM 'DISCONNECTED')),"
 		" EXISTS (SELECT FROM tasksync.dead_remote d"
 		"  WHERE d.mapping_id = $1 AND d.user_id = $2 AND d.external_task_id = k.id),"

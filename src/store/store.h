@@ -70,6 +70,7 @@ typedef struct TsLinkRow
 	char	   *uid;
 	char	   *payload;
 	size_t		payload_len;
+	char	   *modified_at;	/* of the object as last seen, canonical timestamp, or NULL */
 	int64		write_seq;
 	char	  **prev_etags;
 	int			nprev_etags;
@@ -89,7 +90,7 @@ typedef struct TsLinkRow
 	int			fail_count;
 	/* links() only: */
 	bool		create_in_doubt;	/* this may be what a write in doubt has made */
-	char	   *sibling;		/* another mapping of the provider that links the uid, or NULL */
+	char	   *sibling;		/* a mapping of the provider that links the uid by another object, or NULL */
 	bool		id_is_dead;		/* the external id is remembered as dead */
 } TsLinkRow;
 
@@ -181,7 +182,7 @@ typedef struct TsChange
 	TsError		failure;		/* set: count a failure against the link, retry later */
 } TsChange;
 
-#define TS_WAIT_MOVE	"MOVE"		/* an object of its uid is linked in another list */
+#define TS_WAIT_MOVE	"MOVE"		/* another object of its uid is linked: it may be that one */
 #define TS_WAIT_FOREIGN "FOREIGN"	/* no task */
 
 /* An observation that waits: a tombstone, a possible move, a poison item. */

@@ -149,7 +149,16 @@ typedef struct MergeWork
 	int			n;
 } MergeWork;
 
-/* May this observation be older than what we know? */
+static bool
+is_earlier(const char *time, const char *known)
+{
+	int64		a,
+				b;
+
+	return time && known && ts_timestamp_parse(time, &a) && ts_timestamp_parse(known, &b) && a < b;
+}
+
+/* May this observation be older than what we know?  (A listing may lag behind.) */
 static bool
 is_stale(const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
 {
@@ -159,7 +168,8 @@ is_stale(const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
 	for (int i = 0; i < row->nprev_etags; i++)
 		if (strcmp(row->prev_etags[i], item->obs.etag) == 0 && !item->fresh)
 			return *superseded = true;
-	return item->seq < row->write_seq;
+	return item->seq < row->write_seq ||
+		(!item->fresh && is_earlier(item->remote.modified_at, row->modified_at));
 }
 
 static bool
@@ -211,6 +221,7 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
+	/* It may be the linked object of that uid, from another list or with a new name. */
 	if (row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
 		!(ts_is_copy(w->r, item->obs.external_id) && ts_takes_part(w->c, row->sibling)))
 	{
@@ -315,6 +326,25 @@ put_waiting(MergeWork *w)
 		w->c->env->store->inbox_put(w->c->env->db, w->r->m, rows, n);
 }
 
+static bool
+is_uuid(const char *text)
+{
+	for (int i = 0; i < 36; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-'
+			: !isxdigit((unsigned char) text[i]))
+			return false;
+	return text[36] == '\0';
+}
+
+/* The task that we made an object for: its marker, or its uid where that is ours to choose. */
+static const char *
+marker_of(const TsRemoteTask *remote)
+{
+	const char *name = remote->marker ? remote->marker : remote->uid;
+
+	return name && is_uuid(name) ? name : NULL;
+}
+
 static TsLinkRow *
 load_rows(MergeWork *w)
 {
@@ -327,7 +357,7 @@ load_rows(MergeWork *w)
 	{
 		ids[i] = w->items[i].match ? w->items[i].match : w->items[i].obs.external_id;
 		uids[i] = w->items[i].remote.uid;
-		markers[i] = w->items[i].remote.marker;
+		markers[i] = marker_of(&w->items[i].remote);
 	}
 	if (w->items[0].match)
 		return store->links_by_task(w->c->env->db, w->r->m, ids, w->n);

@@ -35,7 +35,7 @@ typedef struct SettleWork
 	int64		conflicts;
 	int64		errors;
 	bool		again;
-	TsChange   *changes;		/* one a delivery, then records of what lost */
+	TsChange   *changes;		/* one a delivery, then up to two records of what lost */
 	int			nchanges;
 	TsIntent   *intents;		/* read back */
 	int			nintents;
@@ -178,12 +178,52 @@ note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 	change->conflict.remote.known &= beaten;
 }
 
+/*
+ * TO_PROVIDER lets be what they change, until something is sent to the same
+ * field, or the object deleted: then it is overruled, and kept as what lost.
+ */
+static void
+note_overruled(SettleWork *w, const TsDelivery *d, const TsLinkRow *row)
+{
+	bool		deleting = d->intent.kind == TS_PUSH_DELETE;
+	TsFieldMask sent = deleting ? w->c->spec->provider->carries : d->intent.snap.known;
+	TsFieldMask lost = 0;
+	TsRemoteTask seen;
+	TsError		err = {0};
+	TsChange   *change;
+
+	if (w->r->m->direction != TS_TO_PROVIDER || row->payload == NULL ||
+		(d->intent.kind != TS_PUSH_UPDATE && !deleting) ||
+		!ts_decode(w->c, row->payload, row->payload_len, &seen, &err) || !seen.is_task)
+		return;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if ((sent & row->remote_base.known & BIT(f)) &&
+			!ts_value_equal(f, seen.task.value[f], row->remote_base.value[f]) &&
+			(deleting || !ts_value_equal(f, seen.task.value[f], d->expected.task.value[f])))
+			lost |= BIT(f);
+	if (lost == 0)
+		return;
+	change = &w->changes[w->nchanges++];
+	change->task_id = d->intent.task_id;
+	change->has_conflict = true;
+	w->conflicts++;
+	change->conflict.fields = lost;
+	change->conflict.resolution = "LOCAL";
+	change->conflict.local = d->intent.snap;
+	change->conflict.local.known = lost;
+	change->conflict.remote = seen.task;
+	change->conflict.remote.known &= lost;
+}
+
 static void
 settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
-	TsFieldMask beaten = move_bases(d, row);
-	bool		goes_on = follow_recurrence(d, row);
+	TsFieldMask beaten;
+	bool		goes_on;
 
+	note_overruled(w, d, row);
+	beaten = move_bases(d, row);
+	goes_on = follow_recurrence(d, row);
 	row->linked = true;
 	if (is_there(d))
 	{
@@ -268,6 +308,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pare
 
 	if (gone)
 	{
+		note_overruled(w, d, row);
 		change->link_action = TS_LINK_DROP;
 		change->dead_external_id = d->intent.external_id;
 		change->dead_uid = row->uid;
@@ -389,7 +430,12 @@ settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *paren
 			else if (d->read_back && d->obs.gone && !creating)
 				settle_gone(w, d, change);
 			else if (d->read_back && d->obs.gone && d->push.outcome == TS_OUTCOME_IN_DOUBT)
-				change->clear_intent = true;	/* it never arrived: create it again */
+			{
+				/* It never arrived, or was deleted since: create it again. */
+				change->clear_intent = true;
+				change->dead_external_id = d->intent.external_id;
+				change->dead_uid = d->uid;
+			}
 			else if (d->read_back && d->obs.gone)
 				settle_failed(w, d, change);	/* taken, and nobody can say by what */
 			break;
@@ -444,7 +490,7 @@ settle_body(void *arg)
 	TsLinkRow  *rows;
 	TsParent   *parents;
 
-	w->changes = palloc0(sizeof(TsChange) * w->n * 2);
+	w->changes = palloc0(sizeof(TsChange) * w->n * 3);
 	w->nchanges = w->n;
 	memset(&w->pulled, 0, sizeof(w->pulled));
 	memset(&w->pushed, 0, sizeof(w->pushed));

@@ -457,9 +457,6 @@ plan_only_there(const TsPlanInput *in, TsPlan *out)
 		if (in->direction != TS_FROM_PROVIDER)
 			out->remote_action = TS_ACTION_DELETE;
 		out->conflicts = out->local_won = edited;
-		for (TsField f = 0; f < TS_NFIELDS; f++)
-			if (edited & BIT(f))
-				set_field(&out->remote_base, f, in->remote->value[f]);
 		return;
 	}
 	if (in->direction == TS_TO_PROVIDER)

@@ -95,7 +95,7 @@ tasksync_mapping_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Tasks that left the provider's other lists for this project may move there now. */
+/* Tasks that left other lists for this project may move there now. */
 static void
 compare_siblings(MappingRow mapping)
 {
@@ -104,7 +104,9 @@ compare_siblings(MappingRow mapping)
 	run(&plan, "UPDATE tasksync.mapping_state s SET compared_at = NULL"
 		" FROM tasksync.task_list_mapping m"
 		" WHERE m.id = s.mapping_id AND m.user_id = s.user_id AND m.id <> $1"
-		" AND m.user_id = $2 AND m.provider_id = $3 AND s.compared_at IS NOT NULL",
+		" AND m.user_id = $2 AND s.compared_at IS NOT NULL AND (m.provider_id = $3"
+		"  OR EXISTS (SELECT FROM tasksync.task_link l WHERE l.mapping_id = m.id"
+		"   AND l.user_id = m.user_id AND l.state = 'FROZEN'))",
 		mapping.id, mapping.user_id, mapping.provider_id);
 }
 

@@ -394,6 +394,9 @@ mem_set_direction(MemStore *s, MemMapping *m, TsDirection direction)
 		if (same(s->db.mappings[i].m.provider_id, m->m.provider_id))
 			s->db.mappings[i].m.compare_due = true;
 	for (int i = 0; i < s->db.nlinks; i++)
+		if (s->db.links[i].used && s->db.links[i].parted)
+			mem_mapping(s, s->db.links[i].mapping_id)->m.compare_due = true;
+	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *l = &s->db.links[i];
 
@@ -653,6 +656,7 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 		row->uid = l->uid;
 		row->payload = l->payload;
 		row->payload_len = l->payload ? strlen(l->payload) : 0;
+		row->modified_at = l->modified_at;
 		row->write_seq = l->write_seq;
 		row->prev_etags = l->prev_etags;
 		row->nprev_etags = l->nprev_etags;
@@ -723,12 +727,10 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 
 			if (!l->used || uids[i] == NULL || !same(l->uid, uids[i]))
 				continue;
-			if (same(l->mapping_id, m->id))
-			{
-				if (found == NULL && l->external_id == NULL)
-					found = l;
-			}
+			if (same(l->mapping_id, m->id) && l->external_id == NULL && found == NULL)
+				found = l;
 			else if (l->external_id &&
+					 (!same(l->external_id, ids[i]) || !same(l->mapping_id, m->id)) &&
 					 same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 				sibling = l->mapping_id;
 		}
@@ -862,10 +864,10 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 	{
 		MemInbox   *w = &s->db.inbox[i];
 
-		if (w->used && l->uid && !same(w->mapping_id, l->mapping_id) &&
-			!w->row.gone && same(w->row.uid, l->uid) &&
+		if (w->used && l->uid && !w->row.gone && same(w->row.uid, l->uid) &&
 			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
-			mem_link(s, l->task_id, w->mapping_id) == NULL)
+			(same(w->mapping_id, l->mapping_id) ? !same(w->row.external_id, l->external_id)
+			 : mem_link(s, l->task_id, w->mapping_id) == NULL))
 			return w;
 	}
 	return NULL;
@@ -992,7 +994,7 @@ relink_moves(void *db, const TsMapping *m)
 		w->row.wait_for = NULL;
 		w->retry_at = s->now;
 		t = mem_task(s, l->task_id);
-		if (t)
+		if (t && !same(t->project, mem_mapping(s, w->mapping_id)->m.project_id))
 			mem_move(s, t->id, mem_mapping(s, w->mapping_id)->m.project_id);
 		moved++;
 	}
@@ -1029,6 +1031,8 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	l->parent_uid = keep(s, c->parent_uid);
 	if (c->payload)
 		l->payload = keep(s, c->payload);
+	if (c->modified_at)
+		l->modified_at = keep(s, c->modified_at);
 	l->write_seq = Max(l->write_seq, c->write_seq);
 	keep_task(s, &l->local_base, &c->local_base);
 	keep_task(s, &l->remote_base, &c->remote_base);
@@ -1156,6 +1160,18 @@ remember_dead(MemStore *s, const TsMapping *m, const TsChange *c)
 	d->task_id = keep(s, c->task_id);
 }
 
+/* Whoever has the task's project looks at it: this link was in the way perhaps. */
+static void
+hint_lists(MemStore *s, const char *task_id)
+{
+	MemTask    *t = mem_task(s, task_id);
+
+	for (int i = 0; i < s->db.nmappings && t; i++)
+		if (same(s->db.mappings[i].m.project_id, t->project) &&
+			s->db.mappings[i].m.direction != TS_FROM_PROVIDER)
+			note_owed(s, &s->db.mappings[i].m, task_id);
+}
+
 static void
 apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1200,6 +1216,7 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		case TS_LINK_DROP:
 			if (l)
 				l->used = false;
+			hint_lists(s, c->task_id);
 			break;
 	}
 }

@@ -54,6 +54,7 @@ typedef struct MemLink
 	char	   *uid;
 	char	   *parent_uid;
 	char	   *payload;
+	char	   *modified_at;
 	int64		write_seq;
 	TsTask		local_base;
 	TsTask		remote_base;

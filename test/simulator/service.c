@@ -823,7 +823,7 @@ push_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		p->outcome = p->kind == TS_PUSH_CREATE ? TS_OUTCOME_EXISTS : TS_OUTCOME_CONFLICT;
 		p->new_external_id = a->id ? MemoryContextStrdup(c->base.cxt, a->id) : NULL;
 	}
-	else if (resp->status == 404 && p->kind == TS_PUSH_CREATE)
+	else if (resp->status == 404 && (p->kind == TS_PUSH_CREATE || a == NULL))
 	{
 		p->outcome = TS_OUTCOME_NOT_SENT;
 		c->base.list_gone = true;

@@ -370,8 +370,6 @@ write_answer(DavConversation *c, const DavAnswer *a)
 		write_done(c, a);
 	else if (p->kind == TS_PUSH_MOVE)
 		settle(c, dav_is_missing(status) ? TS_OUTCOME_GONE : TS_OUTCOME_UNSUPPORTED);
-	else if (p->kind == TS_PUSH_DELETE && dav_is_missing(status))
-		settle(c, TS_OUTCOME_DONE);
 	else if (p->kind == TS_PUSH_CREATE && a->condition != NULL &&
 			 strcmp(a->condition, "no-uid-conflict") == 0)
 		uid_is_taken(c, a);
@@ -434,7 +432,7 @@ list_answer(DavConversation *c, const DavAnswer *a)
 	else if (p->kind == TS_PUSH_UPDATE)
 		look_at(c, &refused_step, c->push.id);
 	else
-		settle(c, TS_OUTCOME_REFUSED);
+		settle(c, p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_REFUSED);
 }
 
 static const DavStep list_step = {
