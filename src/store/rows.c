@@ -124,8 +124,8 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->payload = ts_col_text(i, 7, &row->payload_len);
 	row->write_seq = ts_col_long(i, 8);
 	row->prev_etags = ts_col_texts(i, 9, &row->nprev_etags);
-	readable = read_task(&row->local_base, ts_col(i, 10)) &
-		read_task(&row->remote_base, ts_col(i, 11));
+	readable = read_task(&row->local_base, ts_col(i, 10));
+	readable &= read_task(&row->remote_base, ts_col(i, 11));
 	row->fail_count = ts_col_int(i, 12);
 	task = ts_col_text(i, 13, NULL);
 	row->has_local = task != NULL;
