@@ -43,7 +43,7 @@ ts_jobs_take_over(void)
 		"UPDATE tasksync.sync_job j SET status = 'FAILED', finished_at = pg_catalog.now(),"
 		" error_code = 'TS503', error_message = 'the worker died',"
 		" error_hint = 'The work goes on with the next job.'"
-		" WHERE j.status = 'RUNNING'"
+		" WHERE j.status = 'RUNNING' RETURNING j.id, j.user_id, j.mapping_id::text"
 	};
 	static TsStatement mappings = {
 		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE p.sync_status = 'SYNCING'"
@@ -51,9 +51,20 @@ ts_jobs_take_over(void)
 	static TsStatement lists = {
 		"UPDATE tasksync.task_list_mapping m SET sync_status = NULL WHERE m.sync_status = 'SYNCING'"
 	};
+	TsJob	   *jobs;
+	int			n;
 
 	ts_run_args(&again, 0, NULL);
-	ts_run_args(&over, 0, NULL);
+	n = ts_run_args(&over, 0, NULL);
+	jobs = palloc0(sizeof(TsJob) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].id = ts_col_long(i, 1);
+		jobs[i].user_id = ts_col(i, 2);
+		jobs[i].mapping_id = ts_col(i, 3);
+	}
+	for (int i = 0; i < n; i++)
+		ts_jobs_notify(jobs[i].id, jobs[i].user_id, jobs[i].mapping_id, "FAILED");
 	ts_run_args(&mappings, 0, NULL);
 	ts_run_args(&lists, 0, NULL);
 }
@@ -246,6 +257,19 @@ try_again(const TsJobEnd *end)
 				  ts_text(end->error->hint)) > 0;
 }
 
+/* Tell who listens that a job has ended. */
+void
+ts_jobs_notify(int64 id, const char *user_id, const char *mapping_id, const char *status)
+{
+	static TsStatement stmt = {
+		"SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'job',"
+		" 'user_id', $1, 'job_id', $2, 'mapping_id', $3, 'status', $4)::text)",
+		{TEXTOID, INT8OID, TEXTOID, TEXTOID}
+	};
+
+	ts_run(&stmt, ts_text(user_id), ts_long(id), ts_text(mapping_id), ts_text(status));
+}
+
 static void
 close_job(const TsJobEnd *end, const char *status)
 {
@@ -256,19 +280,13 @@ close_job(const TsJobEnd *end, const char *status)
 		" WHERE j.id = $1 AND j.user_id = $2",
 		{INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	static TsStatement notify = {
-		"SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'job',"
-		" 'user_id', $1, 'job_id', $2, 'mapping_id', $3, 'status', $4)::text)",
-		{TEXTOID, INT8OID, TEXTOID, TEXTOID}
-	};
 	const TsError *err = end->error;
 	const TsJob *job = end->job;
 
 	ts_run(&stmt, ts_long(job->id), ts_text(job->user_id), ts_text(status), ts_text(end->result),
 		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL),
 		   ts_text(err ? err->detail : NULL), ts_text(err ? err->hint : NULL));
-	ts_run(&notify, ts_text(job->user_id), ts_long(job->id), ts_text(job->mapping_id),
-		   ts_text(status));
+	ts_jobs_notify(job->id, job->user_id, job->mapping_id, status);
 }
 
 static void

@@ -53,6 +53,9 @@ extern long ts_jobs_next_due(long max_ms);
 /* Which of the running jobs were asked to stop. */
 extern int64 *ts_jobs_cancelled(int *n);
 
+/* NOTIFY that a job has ended. */
+extern void ts_jobs_notify(int64 id, const char *user_id, const char *mapping_id, const char *status);
+
 extern void ts_jobs_finish(const TsJobEnd *end);
 extern void ts_jobs_progress(int64 id, const char *json);
 

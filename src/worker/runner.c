@@ -236,11 +236,14 @@ explain_absence(TsRunner *run, TsError *err)
 	}
 	status = ts_col(0, 1);
 	if (status && strcmp(status, "HELD") == 0)
-		refuse(err, "the mapping is held", "Look at its error_message, then call confirm_deletions().");
+		refuse(err, psprintf("mapping \"%s\" is HELD", run->job.mapping_id),
+			   "Look at its error_message, then call confirm_deletions().");
 	else if (status && strcmp(status, "DISCONNECTED") == 0)
-		refuse(err, "the list of the mapping is gone", "Map the project to another list.");
+		refuse(err, psprintf("mapping \"%s\" is DISCONNECTED", run->job.mapping_id),
+			   "Its list is gone; map the project to another list.");
 	else
-		refuse(err, "the mapping is disabled", "Enable it with update_mapping().");
+		refuse(err, psprintf("mapping \"%s\" is disabled", run->job.mapping_id),
+			   "Enable it with update_mapping().");
 }
 
 typedef struct StartWork
