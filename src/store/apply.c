@@ -445,13 +445,14 @@ fail_links(const Columns *cols)
 
 /*
  * A child may come before its parent: whoever waited for one of these tasks,
- * or is one of them and waits, gets its parent now.
+ * or is one of them and waits, gets its parent now.  Where that would make it
+ * its own ancestor, as a service may well have it, it goes on waiting.
  */
 static void
 resolve_parents(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"WITH pair AS MATERIALIZED ("
+		"WITH RECURSIVE candidate AS MATERIALIZED ("
 		" SELECT c.task_id, p.task_id AS parent_id"
 		" FROM tasksync.task_link c"
 		" JOIN tasksync.task_link p ON p.mapping_id = c.mapping_id AND p.user_id = c.user_id"
@@ -461,6 +462,15 @@ resolve_parents(const Columns *cols)
 		" WHERE " TS_MINE("c") " AND c.external_parent IS NOT NULL"
 		"  AND (c.task_id = ANY ($3::uuid[]) OR c.external_parent = ANY ($4::text[]))"
 		"  AND t.parent_task_id IS NULL AND c.local_base -> 'parent_task_id' = 'null'"
+		"), above (task_id, id) AS ("
+		" SELECT c.task_id, c.parent_id FROM candidate c UNION"
+		" SELECT a.task_id, COALESCE(t.parent_task_id, c.parent_id)"
+		" FROM above a JOIN tasksync.task t ON t.id = a.id AND " TS_OF_USER("t", "$2")
+		" LEFT JOIN candidate c ON c.task_id = a.id"
+		" WHERE COALESCE(t.parent_task_id, c.parent_id) IS NOT NULL"
+		"), pair AS MATERIALIZED ("
+		" SELECT c.task_id, c.parent_id FROM candidate c"
+		" WHERE NOT EXISTS (SELECT FROM above a WHERE a.task_id = c.task_id AND a.id = c.task_id)"
 		"), adopted AS ("
 		" UPDATE tasksync.task t SET parent_task_id = pair.parent_id FROM pair"
 		" WHERE t.id = pair.task_id AND " TS_OF_USER("t", "$2") ")"
