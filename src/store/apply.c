@@ -444,6 +444,28 @@ fail_links(const Columns *cols)
 }
 
 /*
+ * The journal rows that the attempt was about tell of it; later ones do not,
+ * and by that make the task due at once.
+ */
+static void
+fail_changes(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_change c SET attempts = c.attempts + 1, error_code = i.code,"
+		" error_message = i.message"
+		" FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
+		" WHERE c.task_id = i.task_id AND c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
+		"  AND ($6::pg_snapshot IS NULL OR pg_catalog.pg_visible_in_snapshot(c.xid, $6::pg_snapshot))",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_error_code), texts(cols, get_error_message),
+			   ts_text(cols->db->snapshot));
+}
+
+/*
  * A child may come before its parent: whoever waited for one of these tasks,
  * or is one of them and waits, gets its parent now.  Where that would make it
  * its own ancestor, as a service may well have it, it goes on waiting.
@@ -659,6 +681,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(deadens, run_by_task(&cols, &deaden_links));
 	APPLY(drops, run_by_task(&cols, &drop_links));
 	APPLY(failed, fail_links(&cols));
+	APPLY(failed, fail_changes(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));
 	APPLY(deletes_task, delete_tasks(&cols));
 	APPLY(buries, bury(&cols));

@@ -351,8 +351,9 @@ ts_store_unlinked(void *db, const TsMapping *m, int *n)
 }
 
 /*
- * Candidates: hints from the journal, retries that are due and, when a
- * comparison is due, all that differs.  Whoever has an observation waiting or
+ * Candidates: hints from the journal, retries that are due (a task that was
+ * edited since it failed is due at once) and, when a comparison is due, all
+ * that differs.  Whoever has an observation waiting or
  * a write in doubt comes later.
  */
 TsLinkRow *
@@ -379,7 +380,9 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		" LEFT JOIN tasksync.task t ON t.id = k.task_id AND " TS_OF_USER("t", "$2")
 		ROW_ELSEWHERE
 		" WHERE ($3::uuid IS NULL OR k.task_id > $3)"
-		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now())"
+		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now()"
+		"   OR EXISTS (SELECT FROM tasksync.task_change c WHERE c.task_id = k.task_id"
+		"    AND c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL AND c.attempts = 0))"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1"
 		"   AND w.user_id = $2 AND w.task_id = k.task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox i WHERE i.mapping_id = $1"
