@@ -66,8 +66,11 @@ ts_queue_job(const char *user_id, const char *provider_id, const char *mapping_i
 	};
 
 	if (mapping_id)
+	{
+		ts_jobs_lock_mapping(mapping_id);
 		ts_run(&mapping, ts_text(user_id), ts_uuid(provider_id), ts_uuid(mapping_id),
 			   ts_int(ts_max_attempts));
+	}
 	else
 		ts_run(&provider, ts_text(user_id), ts_uuid(provider_id), ts_int(ts_max_attempts));
 	ts_wake_on_commit();

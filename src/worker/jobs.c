@@ -25,6 +25,13 @@ static char *looked = NULL;
 static char *looking = NULL;
 
 /*
+ * Who queues a job for a mapping holds this lock until the end of the
+ * transaction, so that nobody has to wait for it to see whether there is one.
+ */
+#define MAPPING_LOCK(mapping_id) \
+	"pg_catalog.hashtextextended('tasksync job ' || " mapping_id "::text, 0)"
+
+/*
  * A dead worker's job is tried again; where the same job was queued meanwhile,
  * that one does its work.  One that killed worker after worker is given up: the
  * schedule will queue another.
@@ -101,14 +108,16 @@ queue_due_providers(void)
  * Mappings for which the journal has rows that we have not looked at get a
  * job, a little later, so that a burst of edits goes out together.  What the
  * last look saw is told by its snapshot: ids are not in the order of commits.
+ * A mapping that a user's open transaction has locked, or has queued a job for,
+ * is passed over: nobody else's may wait for it.
  */
 static void
 queue_changed_mappings(void)
 {
 	static TsStatement snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.sync_job (user_id, provider_id, mapping_id, max_attempts, run_at)"
-		" SELECT c.user_id, m.provider_id, m.id, $1, pg_catalog.min(c.created_at) + $2 * interval '1 ms'"
+		"WITH changed AS MATERIALIZED ("
+		" SELECT c.user_id, m.provider_id, m.id, pg_catalog.min(c.created_at) AS since"
 		" FROM tasksync.task_change c"
 		" JOIN tasksync.task_list_mapping m ON m.id = c.mapping_id AND m.user_id = c.user_id"
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
@@ -119,7 +128,17 @@ queue_changed_mappings(void)
 		"  AND COALESCE(m.sync_status NOT IN ('HELD', 'DISCONNECTED'), true)"
 		"  AND a.status IS DISTINCT FROM 'NEEDS_AUTH'"
 		" GROUP BY c.user_id, m.provider_id, m.id"
-		" ON CONFLICT DO NOTHING",
+		"), free AS MATERIALIZED ("
+		" SELECT c.* FROM changed c"
+		" JOIN tasksync.task_list_mapping m ON m.id = c.id AND m.user_id = c.user_id"
+		" JOIN tasksync.task_provider p ON p.id = c.provider_id AND p.user_id = c.user_id"
+		" WHERE pg_catalog.pg_try_advisory_xact_lock(" MAPPING_LOCK("c.id") ")"
+		" FOR KEY SHARE OF m, p SKIP LOCKED"
+		"), queued AS ("
+		" INSERT INTO tasksync.sync_job (user_id, provider_id, mapping_id, max_attempts, run_at)"
+		" SELECT f.user_id, f.provider_id, f.id, $1, f.since + $2 * interval '1 ms' FROM free f"
+		" ON CONFLICT DO NOTHING)"
+		" SELECT (SELECT pg_catalog.count(*) FROM changed) > (SELECT pg_catalog.count(*) FROM free)",
 		{INT4OID, INT4OID, TEXTOID}
 	};
 
@@ -128,6 +147,23 @@ queue_changed_mappings(void)
 		pfree(looking);
 	looking = MemoryContextStrdup(TopMemoryContext, ts_col(0, 1));
 	ts_run(&stmt, ts_int(ts_max_attempts), ts_int(ts_push_delay_ms), ts_text(looked));
+	if (ts_col_bool(0, 1))
+	{
+		/* what had to be passed over is looked for again */
+		pfree(looking);
+		looking = NULL;
+	}
+}
+
+void
+ts_jobs_lock_mapping(const char *mapping_id)
+{
+	static TsStatement stmt = {
+		"SELECT pg_catalog.pg_advisory_xact_lock(" MAPPING_LOCK("$1") ")",
+		{UUIDOID}
+	};
+
+	ts_run(&stmt, ts_uuid(mapping_id));
 }
 
 void
@@ -140,6 +176,8 @@ ts_jobs_schedule(void)
 void
 ts_jobs_scheduled(void)
 {
+	if (looking == NULL)
+		return;
 	if (looked)
 		pfree(looked);
 	looked = looking;
@@ -198,7 +236,7 @@ ts_jobs_next_due(long max_ms)
 		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
 		"     AND r.provider_id = j.provider_id)),"
 		"  (SELECT pg_catalog.min(p.next_sync_at) FROM tasksync.task_provider p"
-		"    WHERE p.enabled AND p.sync_enabled))"
+		"    WHERE p.enabled AND p.sync_enabled AND pg_catalog.isfinite(p.next_sync_at)))"
 		"  - pg_catalog.clock_timestamp()))))::int8",
 		{INT8OID}
 	};

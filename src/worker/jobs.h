@@ -38,6 +38,9 @@ typedef struct TsJobEnd
 /* At start: what a dead worker left RUNNING is PENDING again. */
 extern void ts_jobs_take_over(void);
 
+/* For who queues a job of a mapping: held until the end of the transaction. */
+extern void ts_jobs_lock_mapping(const char *mapping_id);
+
 /* Queue what is due: providers by their schedule, mappings with new changes. */
 extern void ts_jobs_schedule(void);
 
