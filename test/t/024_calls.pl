@@ -77,4 +77,8 @@ is(sqlstate($node, 'SET ROLE eve; CREATE DATABASE x TEMPLATE tasks;', dbname => 
 sleep 1;
 is(worker_pid($node), $pid, '... and the worker does not end for it');
 
+# A database that cannot hold what services send is refused
+$node->safe_psql('postgres', 'CREATE DATABASE latin ENCODING \'LATIN1\' LOCALE \'C\' TEMPLATE template0');
+is(sqlstate($node, 'CREATE EXTENSION tasksync;', dbname => 'latin'), '55000', 'a database in another encoding is refused');
+
 done_testing();
