@@ -269,7 +269,7 @@ dav_id_collection(const char *id)
 /*
  * dav_id_given
  *		The id of a list as a user names it: its path in any escaping, or its
- *		URL.  NULL where it is neither.
+ *		URL, without query and fragment.  NULL where it is neither.
  */
 char *
 dav_id_given(const char *origin, const char *given)
@@ -277,9 +277,11 @@ dav_id_given(const char *origin, const char *given)
 	char	   *there;
 	char	   *path;
 
-	if (given[0] != '/' && !dav_url_split(given, &there, &path))
+	if (given[0] == '/')
+		return dav_id_collection(dav_id_member("/", given));
+	if (!dav_url_split(given, &there, &path))
 		return NULL;
-	return dav_id_collection(dav_id_resolve(origin, "/", given));
+	return dav_id_collection(dav_id_resolve(origin, "/", psprintf("%s%s", there, path)));
 }
 
 /*
