@@ -22,6 +22,8 @@ PG_FUNCTION_INFO_V1(tasksync_update_provider);
 PG_FUNCTION_INFO_V1(tasksync_remove_provider);
 PG_FUNCTION_INFO_V1(tasksync_add_account);
 PG_FUNCTION_INFO_V1(tasksync_set_credentials);
+PG_FUNCTION_INFO_V1(tasksync_begin_oauth);
+PG_FUNCTION_INFO_V1(tasksync_finish_oauth);
 
 static TsStatement select_provider = {
 	"SELECT p FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
@@ -238,6 +240,45 @@ tasksync_set_credentials(PG_FUNCTION_ARGS)
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_VOID();
+}
+
+/*
+ * begin_oauth(account_id uuid, flow text) → (verification_uri text, user_code
+ *		text, authorize_url text, expires_at timestamptz)
+ * finish_oauth(account_id uuid, code text) → boolean
+ *
+ * No type of account that is compiled in has a login by OAuth.
+ */
+static void
+refuse_oauth(FunctionCallInfo fcinfo)
+{
+	char	   *account_id = ts_arg_uuid(fcinfo, 0);
+	TsCall		call;
+	char	   *type;
+
+	ts_api_begin(&call);
+	if (account_id == NULL)
+		ts_no_such("account", NULL);
+	type = account_type(account_id, call.user_id);
+	ts_api_end(&call);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("account \"%s\" is of type %s, which has no login by OAuth", account_id, type),
+			 errhint("Use set_credentials().")));
+}
+
+Datum
+tasksync_begin_oauth(PG_FUNCTION_ARGS)
+{
+	refuse_oauth(fcinfo);
+	PG_RETURN_NULL();
+}
+
+Datum
+tasksync_finish_oauth(PG_FUNCTION_ARGS)
+{
+	refuse_oauth(fcinfo);
+	PG_RETURN_NULL();
 }
 
 static void

@@ -26,6 +26,11 @@ SELECT id AS account FROM tasksync.connected_account WHERE label = 'x' \gset
 SELECT tasksync.set_credentials(:'account', '{"token": "b\n"}');
 SELECT tasksync.set_credentials(uid('a3'), '{"token": "b"}');
 
+SELECT * FROM tasksync.begin_oauth(:'account');
+SELECT tasksync.finish_oauth(:'account', 'code');
+SELECT tasksync.begin_oauth(uid('a3'));
+SELECT tasksync.finish_oauth(NULL);
+
 -- settings: an object, with an address that can be one and has no password in it
 SELECT tasksync.add_account('CALDAV', 'z', '{"token": "a"}', '[]');
 SELECT tasksync.add_account('CALDAV', 'z', '{"token": "a"}', '{"url": "http://ann:secret@example.org/"}');
