@@ -34,7 +34,8 @@ static char *looking = NULL;
 /*
  * A dead worker's job is tried again; where the same job was queued meanwhile,
  * that one does its work.  One that killed worker after worker is given up: the
- * schedule will queue another.
+ * schedule will queue another.  A status that a user's transaction has locked
+ * is left to the next job.
  */
 void
 ts_jobs_take_over(void)
@@ -53,10 +54,14 @@ ts_jobs_take_over(void)
 		" WHERE j.status = 'RUNNING' RETURNING j.id, j.user_id, j.mapping_id::text"
 	};
 	static TsStatement mappings = {
-		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE p.sync_status = 'SYNCING'"
+		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE (p.id, p.user_id) IN"
+		" (SELECT s.id, s.user_id FROM tasksync.task_provider s WHERE s.sync_status = 'SYNCING'"
+		"  FOR UPDATE SKIP LOCKED)"
 	};
 	static TsStatement lists = {
-		"UPDATE tasksync.task_list_mapping m SET sync_status = NULL WHERE m.sync_status = 'SYNCING'"
+		"UPDATE tasksync.task_list_mapping m SET sync_status = NULL WHERE (m.id, m.user_id) IN"
+		" (SELECT s.id, s.user_id FROM tasksync.task_list_mapping s WHERE s.sync_status = 'SYNCING'"
+		"  FOR UPDATE SKIP LOCKED)"
 	};
 	TsJob	   *jobs;
 	int			n;

@@ -83,5 +83,19 @@ ok(wait_until($node, "SELECT status = 'SUCCEEDED' FROM tasksync.sync_job WHERE i
 by('ann', "CALL tasksync.sync_now('$ann', timeout => '20 s')");
 is(by('ann', 'SELECT sync_status FROM tasksync.task_provider'), 'OK', '... and the next one runs');
 
+# A worker begins while a provider of one that died is locked
+$proxy->mode('silent');
+$job = by('ann', "SELECT tasksync.sync_provider('$ann')");
+ok(wait_until($node, "SELECT status = 'RUNNING' FROM tasksync.sync_job WHERE id = $job"), 'a job runs');
+$session = $node->background_psql('tasks', extra_params => [ '-U', 'ann' ]);
+$session->query_safe('BEGIN; UPDATE tasksync.task_provider SET name = \'locked\'');
+sql($node, 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
+$start = time;
+sleep 0.5;
+by('bob', "CALL tasksync.sync_now('$bob', timeout => '20 s')");
+cmp_ok(time - $start, '<', 8, '... its worker dies, and the next one works while the provider is locked');
+$session->query_safe('COMMIT');
+$session->quit;
+
 $node->stop;
 done_testing();
