@@ -9,6 +9,12 @@ CREATE SCHEMA tasksync;
 COMMENT ON SCHEMA tasksync IS
 	'tasks, kept the same here and at CalDAV and other task services';
 
+/* Is this a database that can hold what services send? */
+CREATE FUNCTION tasksync.require_encoding() RETURNS void
+LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_require_encoding';
+SELECT tasksync.require_encoding();
+DROP FUNCTION tasksync.require_encoding();
+
 CREATE FUNCTION tasksync.current_user_id()
 RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE

@@ -14,6 +14,18 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_set_credentials';
 COMMENT ON FUNCTION tasksync.set_credentials(uuid, jsonb) IS
 	'replaces an account''s credentials; ends NEEDS_AUTH';
 
+CREATE FUNCTION tasksync.begin_oauth(account_id uuid, flow text DEFAULT 'DEVICE')
+RETURNS TABLE (verification_uri text, user_code text, authorize_url text, expires_at timestamptz)
+LANGUAGE c ROWS 1 AS 'MODULE_PATHNAME', 'tasksync_begin_oauth';
+COMMENT ON FUNCTION tasksync.begin_oauth(uuid, text) IS
+	'begins a login by OAuth, for types of accounts that have one (CALDAV has none)';
+
+CREATE FUNCTION tasksync.finish_oauth(account_id uuid, code text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_finish_oauth';
+COMMENT ON FUNCTION tasksync.finish_oauth(uuid, text) IS
+	'ends a login by OAuth, for types of accounts that have one (CALDAV has none)';
+
 CREATE FUNCTION tasksync.add_provider(type text, name text DEFAULT NULL, credentials jsonb DEFAULT NULL,
 	settings jsonb DEFAULT '{}', account_id uuid DEFAULT NULL, sync_interval int DEFAULT 15)
 RETURNS uuid

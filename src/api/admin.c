@@ -24,6 +24,7 @@
 
 PG_FUNCTION_INFO_V1(tasksync_set_credentials_file);
 PG_FUNCTION_INFO_V1(tasksync_adopt_clone);
+PG_FUNCTION_INFO_V1(tasksync_require_encoding);
 
 #define MAX_CREDENTIALS_FILE (64 * 1024)
 
@@ -137,5 +138,22 @@ tasksync_adopt_clone(PG_FUNCTION_ARGS)
 	ts_instance_adopt();
 	ts_wake_on_commit();
 	ts_api_end(&call);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Called by the extension script.  Services speak UTF-8, and texts go between
+ * them and our tables as they are, so the database has to as well (or not to
+ * care: SQL_ASCII).
+ */
+Datum
+tasksync_require_encoding(PG_FUNCTION_ARGS)
+{
+	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tasksync cannot work in a database with encoding \"%s\"",
+						GetDatabaseEncodingName()),
+				 errhint("Create the extension in a database with encoding UTF8.")));
 	PG_RETURN_VOID();
 }

@@ -17,6 +17,7 @@
 
 #include "fmgr.h"
 #include "provider/provider.h"
+#include "store/backend.h"
 #include "store/sql.h"
 #include "tasksync.h"
 
@@ -62,6 +63,13 @@ extern Datum ts_field_names(TsFieldMask mask);
  */
 extern char *ts_make_mapping(const char *user_id, const char *provider_id, const char *list_id,
 							 const char *project_id);
+
+/*
+ * mapping.c: an external_list_id that a user gave: 22023 where there is none,
+ * and the same in the provider's own spelling (22023 where it can be no list's).
+ */
+extern void ts_check_list_id(const char *given);
+extern char *ts_list_id(const char *given, const TsProviderRow *row);
 
 /* jobs: queue one unless it is queued already; its id.  (job.c) */
 extern int64 ts_queue_job(const char *user_id, const char *provider_id, const char *mapping_id);

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/timestamp.h"
+#include "worker/jobs.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(tasksync_sync_mapping);
@@ -65,12 +66,29 @@ ts_queue_job(const char *user_id, const char *provider_id, const char *mapping_i
 	};
 
 	if (mapping_id)
+	{
+		ts_jobs_lock_mapping(mapping_id);
 		ts_run(&mapping, ts_text(user_id), ts_uuid(provider_id), ts_uuid(mapping_id),
 			   ts_int(ts_max_attempts));
+	}
 	else
 		ts_run(&provider, ts_text(user_id), ts_uuid(provider_id), ts_int(ts_max_attempts));
 	ts_wake_on_commit();
 	return ts_col_long(0, 1);
+}
+
+/* A mapping that waits for a person: 55000, or a WARNING where others go on. */
+static void
+report_waiting(int elevel, const char *mapping_id, const char *status)
+{
+	ereport(elevel,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("mapping \"%s\" is %s", mapping_id, status),
+			 errhint("%s", strcmp(status, "HELD") == 0
+					 ? "Look at its error_message, then call confirm_deletions()."
+					 : strcmp(status, "DISCONNECTED") == 0
+					 ? "Its list is gone; map the project to another list."
+					 : "Enable it with update_mapping() or update_provider().")));
 }
 
 /* A mapping of the user's: its provider; with "ready", 55000 where it cannot sync. */
@@ -86,28 +104,15 @@ provider_of_mapping(const char *mapping_id, const char *user_id, bool ready)
 	};
 	char	   *provider_id;
 	char	   *status;
-	const char *hint = NULL;
 
 	if (mapping_id == NULL || ts_run(&stmt, ts_uuid(mapping_id), ts_text(user_id)) == 0)
 		ts_no_such("mapping", mapping_id);
 	provider_id = ts_col_text(0, 1, NULL);
 	status = ts_col_text(0, 2, NULL);
-	if (!ready)
-		return provider_id;
-	if (status && strcmp(status, "HELD") == 0)
-		hint = "Look at its error_message, then call confirm_deletions().";
-	else if (status && strcmp(status, "DISCONNECTED") == 0)
-		hint = "Its list is gone; map the project to another list.";
-	else if (!ts_col_bool(0, 3))
-	{
-		status = "disabled";
-		hint = "Enable it with update_mapping() or update_provider().";
-	}
-	if (hint)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("mapping \"%s\" is %s", mapping_id, status),
-				 errhint("%s", hint)));
+	if (ready && status && (strcmp(status, "HELD") == 0 || strcmp(status, "DISCONNECTED") == 0))
+		report_waiting(ERROR, mapping_id, status);
+	if (ready && !ts_col_bool(0, 3))
+		report_waiting(ERROR, mapping_id, "disabled");
 	return provider_id;
 }
 
@@ -126,6 +131,35 @@ check_provider(const char *provider_id, const char *user_id, bool ready)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("provider \"%s\" is disabled", ts_col_text(0, 2, NULL)),
 				 errhint("Enable it with update_provider().")));
+}
+
+/*
+ * A sync of a provider (NULL: of all that the user has) passes over mappings
+ * that wait for a person, and says so; where a provider that was named has
+ * nothing but such, it has failed.
+ */
+static void
+report_all_waiting(const char *provider_id, const char *user_id)
+{
+	static TsStatement waiting = {
+		"SELECT m.id::text, m.sync_status FROM tasksync.task_list_mapping m"
+		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
+		" WHERE m.user_id = $1 AND ($2::uuid IS NULL OR m.provider_id = $2)"
+		"  AND m.sync_enabled AND p.enabled AND m.sync_status IN ('HELD', 'DISCONNECTED')"
+		" ORDER BY m.created_at, m.id",
+		{TEXTOID, UUIDOID}
+	};
+	static TsStatement ready = {
+		"SELECT 1 FROM tasksync.task_list_mapping m WHERE m.user_id = $1 AND m.provider_id = $2"
+		" AND m.sync_enabled AND COALESCE(m.sync_status NOT IN ('HELD', 'DISCONNECTED'), true)",
+		{TEXTOID, UUIDOID}
+	};
+	bool		fails = provider_id != NULL &&
+		ts_run(&ready, ts_text(user_id), ts_uuid(provider_id)) == 0;
+	int			n = ts_run(&waiting, ts_text(user_id), ts_uuid(provider_id));
+
+	for (int i = 0; i < n; i++)
+		report_waiting(fails ? ERROR : WARNING, ts_col_text(i, 1, NULL), ts_col_text(i, 2, NULL));
 }
 
 /* sync_mapping(mapping_id uuid) → bigint */
@@ -232,7 +266,8 @@ tasksync_cancel_job(PG_FUNCTION_ARGS)
 		"UPDATE tasksync.sync_job j SET cancel_requested = true,"
 		" status = CASE WHEN j.status = 'PENDING' THEN 'CANCELLED' ELSE j.status END,"
 		" finished_at = CASE WHEN j.status = 'PENDING' THEN pg_catalog.now() END"
-		" WHERE j.id = $1 AND j.user_id = $2 AND j.status IN ('PENDING', 'RUNNING')",
+		" WHERE j.id = $1 AND j.user_id = $2 AND j.status IN ('PENDING', 'RUNNING')"
+		" RETURNING j.status = 'CANCELLED', j.mapping_id::text",
 		{INT8OID, TEXTOID}
 	};
 	static TsStatement exists = {
@@ -247,6 +282,8 @@ tasksync_cancel_job(PG_FUNCTION_ARGS)
 	if (ts_run(&exists, ts_long(id), ts_text(call.user_id)) == 0)
 		ts_no_such("job", psprintf(INT64_FORMAT, id));
 	cancelled = ts_run(&stmt, ts_long(id), ts_text(call.user_id)) > 0;
+	if (cancelled && ts_col_bool(0, 1))
+		ts_jobs_notify(id, call.user_id, ts_col_text(0, 2, NULL), "CANCELLED");
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_BOOL(cancelled);
@@ -430,10 +467,14 @@ queue_now(const char *user_id, const char *provider_id, const char *mapping_id,
 	else if (provider_id)
 	{
 		check_provider(provider_id, user_id, true);
+		report_all_waiting(provider_id, user_id);
 		jobs[0] = ts_queue_job(user_id, provider_id, NULL);
 	}
 	else
+	{
+		report_all_waiting(NULL, user_id);
 		jobs = queue_all(user_id, n);
+	}
 	copy = MemoryContextAlloc(cxt, sizeof(int64) * (*n + 1));
 	memcpy(copy, jobs, sizeof(int64) * *n);
 	ts_restore_identity(&saved);

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "provider/provider.h"
+#include "store/backend.h"
 #include "task/plan.h"
 #include "track/track.h"
 #include "utils/builtins.h"
@@ -35,6 +36,28 @@ check_provider(const char *provider_id, const char *user_id)
 
 	if (provider_id == NULL || ts_run(&stmt, ts_uuid(provider_id), ts_text(user_id)) == 0)
 		ts_no_such("provider", provider_id);
+}
+
+void
+ts_check_list_id(const char *given)
+{
+	if (given == NULL || given[0] == '\0')
+		ts_bad_value("external_list_id", given, "task_lists() names the lists of a provider.");
+}
+
+char *
+ts_list_id(const char *given, const TsProviderRow *row)
+{
+	const TsProvider *p = ts_provider_lookup(row->type);
+	TsError		err = {0};
+	char	   *id;
+
+	if (p == NULL || p->list_id == NULL)
+		return pstrdup(given);
+	id = p->list_id(given, row->url, &err);
+	if (id == NULL)
+		ts_ereport(&err);
+	return id;
 }
 
 static char *
@@ -172,10 +195,10 @@ tasksync_create_mapping(PG_FUNCTION_ARGS)
 
 	check_direction(m.direction);
 	check_policy(m.policy);
-	if (m.list_id == NULL || m.list_id[0] == '\0')
-		ts_bad_value("external_list_id", m.list_id, "task_lists() names the lists of a provider.");
+	ts_check_list_id(m.list_id);
 	ts_api_begin(&call);
 	check_provider(m.provider_id, call.user_id);
+	m.list_id = ts_list_id(m.list_id, ts_load_provider(m.provider_id, call.user_id));
 	if (m.project_id)
 		(void) project_name(m.project_id, call.user_id);
 	id = insert_mapping(call.user_id, &m);

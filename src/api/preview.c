@@ -618,10 +618,10 @@ tasksync_preview_mapping(PG_FUNCTION_ARGS)
 	p->list_id = ts_arg_text(fcinfo, 1);
 	p->project_id = ts_arg_uuid(fcinfo, 2);
 	p->call = &call;
-	if (p->list_id == NULL || p->list_id[0] == '\0')
-		ts_bad_value("external_list_id", p->list_id, "task_lists() names the lists of a provider.");
+	ts_check_list_id(p->list_id);
 	ts_api_begin(&call);
 	p->live = ts_live_require(&call, ts_arg_uuid(fcinfo, 0));
+	p->list_id = ts_list_id(p->list_id, p->live->row);
 	rehearse_and_forget(p);
 	ts_live_end(p->live);
 	ts_api_end(&call);

@@ -15,12 +15,15 @@
 #include "task/plan.h"
 #include "track/track.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 
 PG_FUNCTION_INFO_V1(tasksync_add_provider);
 PG_FUNCTION_INFO_V1(tasksync_update_provider);
 PG_FUNCTION_INFO_V1(tasksync_remove_provider);
 PG_FUNCTION_INFO_V1(tasksync_add_account);
 PG_FUNCTION_INFO_V1(tasksync_set_credentials);
+PG_FUNCTION_INFO_V1(tasksync_begin_oauth);
+PG_FUNCTION_INFO_V1(tasksync_finish_oauth);
 
 static TsStatement select_provider = {
 	"SELECT p FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
@@ -36,18 +39,62 @@ check_settings(const TsProvider *p, const char *settings)
 		ts_ereport(&err);
 }
 
+/*
+ * Settings are an object.  They are not shown where they are none: what was
+ * given in place of them may be a url with a password.
+ */
+static void
+check_is_object(const char *settings)
+{
+	if (settings[0] != '{')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("settings must be a JSON object")));
+}
+
+/*
+ * The length of a member of credentials, -1 where it is missing.  It must be a
+ * string without control characters, since it becomes part of a header.
+ */
+static int
+credential_length(const Jsonb *credentials, const char *name)
+{
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(credentials) ||
+		getKeyJsonValueFromContainer((JsonbContainer *) &credentials->root, name,
+									 strlen(name), &value) == NULL ||
+		value.type == jbvNull)
+		return -1;
+	if (value.type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" of the credentials must be a string", name)));
+	for (int i = 0; i < value.val.string.len; i++)
+	{
+		unsigned char b = value.val.string.val[i];
+
+		if (b < 0x20 || b == 0x7f)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" of the credentials has a control character in it", name),
+					 errhint("A line break at the end may have come with it from a file.")));
+	}
+	return value.val.string.len;
+}
+
 /* Credentials are an object with one of the known sets of members. */
 static void
-check_credentials(const char *credentials)
+check_credentials(FunctionCallInfo fcinfo, int n)
 {
-	bool		basic = ts_json_member(credentials, "username") != NULL &&
-		ts_json_member(credentials, "password") != NULL;
+	static const char *const alone[] = {"token", "access_token", "client_id", "refresh_token"};
+	const Jsonb *credentials = PG_GETARG_JSONB_P(n);
+	bool		complete = credential_length(credentials, "username") > 0;
 
-	if (credentials[0] != '{' ||
-		(!basic && !ts_json_member(credentials, "token") &&
-		 !ts_json_member(credentials, "access_token") &&
-		 !ts_json_member(credentials, "client_id") &&
-		 !ts_json_member(credentials, "refresh_token")))
+	complete &= credential_length(credentials, "password") >= 0;
+	for (int i = 0; i < lengthof(alone); i++)
+		complete |= credential_length(credentials, alone[i]) > 0;
+	if (!complete)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("credentials are incomplete"),
@@ -143,13 +190,17 @@ tasksync_add_account(PG_FUNCTION_ARGS)
 	char	   *label = ts_arg_text(fcinfo, 1);
 	char	   *credentials = ts_arg_jsonb(fcinfo, 2);
 	char	   *settings = PG_ARGISNULL(3) ? pstrdup("{}") : ts_arg_jsonb(fcinfo, 3);
+	const TsProvider *p;
 	TsCall		call;
 	char	   *id;
 
-	ts_known_type(type);
+	p = ts_known_type(type);
 	ts_required(fcinfo, 1, "label");
 	ts_required(fcinfo, 2, "credentials");
-	check_credentials(credentials);
+	check_credentials(fcinfo, 2);
+	check_is_object(settings);
+	if (ts_json_member(settings, "url"))
+		check_settings(p, settings);
 	ts_api_begin(&call);
 	ts_instance_ensure();
 	id = insert_account(call.user_id, type, label, settings, false);
@@ -180,7 +231,7 @@ tasksync_set_credentials(PG_FUNCTION_ARGS)
 	TsCall		call;
 
 	ts_required(fcinfo, 1, "credentials");
-	check_credentials(credentials);
+	check_credentials(fcinfo, 1);
 	ts_api_begin(&call);
 	if (account_id == NULL || ts_run(&stmt, ts_uuid(account_id), ts_text(call.user_id)) == 0)
 		ts_no_such("account", account_id);
@@ -189,6 +240,45 @@ tasksync_set_credentials(PG_FUNCTION_ARGS)
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_VOID();
+}
+
+/*
+ * begin_oauth(account_id uuid, flow text) → (verification_uri text, user_code
+ *		text, authorize_url text, expires_at timestamptz)
+ * finish_oauth(account_id uuid, code text) → boolean
+ *
+ * No type of account that is compiled in has a login by OAuth.
+ */
+static void
+refuse_oauth(FunctionCallInfo fcinfo)
+{
+	char	   *account_id = ts_arg_uuid(fcinfo, 0);
+	TsCall		call;
+	char	   *type;
+
+	ts_api_begin(&call);
+	if (account_id == NULL)
+		ts_no_such("account", NULL);
+	type = account_type(account_id, call.user_id);
+	ts_api_end(&call);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("account \"%s\" is of type %s, which has no login by OAuth", account_id, type),
+			 errhint("Use set_credentials().")));
+}
+
+Datum
+tasksync_begin_oauth(PG_FUNCTION_ARGS)
+{
+	refuse_oauth(fcinfo);
+	PG_RETURN_NULL();
+}
+
+Datum
+tasksync_finish_oauth(PG_FUNCTION_ARGS)
+{
+	refuse_oauth(fcinfo);
+	PG_RETURN_NULL();
 }
 
 static void
@@ -227,10 +317,9 @@ tasksync_add_provider(PG_FUNCTION_ARGS)
 				 errmsg("credentials and account_id exclude each other"),
 				 errhint("Use set_credentials() to change an account's credentials.")));
 	check_interval(interval);
-	if (settings[0] != '{')
-		ts_bad_value("settings", settings, "Give a JSON object.");
+	check_is_object(settings);
 	if (credentials)
-		check_credentials(credentials);
+		check_credentials(fcinfo, 2);
 
 	ts_api_begin(&call);
 	if (account_id && strcmp(account_type(account_id, call.user_id), type) != 0)
@@ -278,6 +367,7 @@ tasksync_update_provider(PG_FUNCTION_ARGS)
 	char	   *id = ts_arg_uuid(fcinfo, 0);
 	char	   *policy = ts_arg_text(fcinfo, 5);
 	char	   *settings = ts_arg_jsonb(fcinfo, 6);
+	const TsProvider *p;
 	TsPolicy	unused;
 	TsCall		call;
 	Datum		row;
@@ -286,14 +376,14 @@ tasksync_update_provider(PG_FUNCTION_ARGS)
 		check_interval(PG_GETARG_INT32(4));
 	if (policy && !ts_policy_by_name(policy, &unused))
 		ts_bad_value("conflict_policy", policy, "Use LATEST_WINS, LOCAL_WINS, REMOTE_WINS or MANUAL.");
-	if (settings && settings[0] != '{')
-		ts_bad_value("settings", settings, "Give a JSON object.");
+	if (settings)
+		check_is_object(settings);
 	ts_api_begin(&call);
 	if (id == NULL || ts_run(&type_of, ts_uuid(id), ts_text(call.user_id)) == 0)
 		ts_no_such("provider", id);
-	if (settings)
-		check_settings(ts_known_type(ts_col_text(0, 1, NULL)),
-					   merged_settings(ts_col_text(0, 2, NULL), settings));
+	p = ts_provider_lookup(ts_col_text(0, 1, NULL));
+	if (settings && p)
+		check_settings(p, merged_settings(ts_col_text(0, 2, NULL), settings));
 	ts_run(&stmt, ts_uuid(id), ts_text(call.user_id), ts_text(ts_arg_text(fcinfo, 1)),
 		   PG_ARGISNULL(2) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(2)),
 		   PG_ARGISNULL(3) ? ts_text(NULL) : ts_bool(PG_GETARG_BOOL(3)),

@@ -120,7 +120,7 @@ tasksync_encode_task(PG_FUNCTION_ARGS)
 	TsRemoteTask seen = {0};
 	TsError		err = {0};
 	TsCodecOptions opt;
-	TsTask		task;
+	TsTask		task = {0};
 	char	   *payload;
 
 	ts_required(fcinfo, 1, "task");

@@ -201,9 +201,10 @@ has_control(const char *s)
 
 /* Line breaks in a header or URL would let data become protocol. */
 static void
-check_request(const TsRequest *req)
+check_request(const TsRequest *req, const TsAuth *auth)
 {
-	bool		bad = has_control(req->url) || has_control(req->method);
+	bool		bad = has_control(req->url) || has_control(req->method) ||
+		(auth && auth->bearer && has_control(auth->bearer));
 
 	for (int i = 0; i < req->nheaders; i++)
 		bad |= has_control(req->headers[i].name) || has_control(req->headers[i].value);
@@ -232,7 +233,7 @@ ts_transfer_make(const TsRequest *req, const TsAuth *auth, const TsReceiver *rec
 {
 	TsTransfer *t;
 
-	check_request(req);
+	check_request(req, auth);
 	t = calloc(1, sizeof(TsTransfer));
 	if (t == NULL || (t->easy = curl_easy_init()) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));

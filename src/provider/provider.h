@@ -177,6 +177,13 @@ typedef struct TsProvider
 	/* Refuses bad settings (22023); url must be there where it is required. */
 	bool		(*check_settings) (const char *settings, TsError *err);
 
+	/*
+	 * The id of a list as a user gave it, in the form that LISTS gives it; url
+	 * is the provider's.  NULL with err set (22023) where it can be none.
+	 * Optional: without it any text is taken as it is.
+	 */
+	char	   *(*list_id) (const char *given, const char *url, TsError *err);
+
 	TsConversation *(*begin) (const TsSite *site, const TsOp *op);
 	bool		(*next) (TsConversation *conv, TsRequest *req);
 	void		(*data) (TsConversation *conv, const char *chunk, size_t len);

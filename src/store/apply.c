@@ -498,14 +498,37 @@ fail_links(const Columns *cols)
 }
 
 /*
+ * The journal rows that the attempt was about tell of it; later ones do not,
+ * and by that make the task due at once.
+ */
+static void
+fail_changes(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_change c SET attempts = c.attempts + 1, error_code = i.code,"
+		" error_message = i.message"
+		" FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
+		" WHERE c.task_id = i.task_id AND c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
+		"  AND ($6::pg_snapshot IS NULL OR pg_catalog.pg_visible_in_snapshot(c.xid, $6::pg_snapshot))",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_error_code), texts(cols, get_error_message),
+			   ts_text(cols->db->snapshot));
+}
+
+/*
  * A child may come before its parent: whoever waited for one of these tasks,
- * or is one of them and waits, gets its parent now.
+ * or is one of them and waits, gets its parent now.  Where that would make it
+ * its own ancestor, as a service may well have it, it goes on waiting.
  */
 static void
 resolve_parents(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"WITH pair AS MATERIALIZED ("
+		"WITH RECURSIVE candidate AS MATERIALIZED ("
 		" SELECT c.task_id, p.task_id AS parent_id"
 		" FROM tasksync.task_link c"
 		" JOIN tasksync.task_link p ON p.mapping_id = c.mapping_id AND p.user_id = c.user_id"
@@ -515,11 +538,15 @@ resolve_parents(const Columns *cols)
 		" WHERE " TS_MINE("c") " AND c.external_parent IS NOT NULL"
 		"  AND (c.task_id = ANY ($3::uuid[]) OR c.external_parent = ANY ($4::text[]))"
 		"  AND t.parent_task_id IS NULL AND c.local_base -> 'parent_task_id' = 'null'"
-		/* nor may it be below the child: both were moved at once, each under the other */
-		"  AND NOT EXISTS (WITH RECURSIVE up (id) AS (SELECT p.task_id UNION"
-		"    SELECT u.parent_task_id FROM up JOIN tasksync.task u ON u.id = up.id"
-		"     AND " TS_OF_USER("u", "$2") " WHERE u.parent_task_id IS NOT NULL)"
-		"   SELECT FROM up WHERE up.id = c.task_id)"
+		"), above (task_id, id) AS ("
+		" SELECT c.task_id, c.parent_id FROM candidate c UNION"
+		" SELECT a.task_id, COALESCE(t.parent_task_id, c.parent_id)"
+		" FROM above a JOIN tasksync.task t ON t.id = a.id AND " TS_OF_USER("t", "$2")
+		" LEFT JOIN candidate c ON c.task_id = a.id"
+		" WHERE COALESCE(t.parent_task_id, c.parent_id) IS NOT NULL"
+		"), pair AS MATERIALIZED ("
+		" SELECT c.task_id, c.parent_id FROM candidate c"
+		" WHERE NOT EXISTS (SELECT FROM above a WHERE a.task_id = c.task_id AND a.id = c.task_id)"
 		"), adopted AS ("
 		" UPDATE tasksync.task t SET parent_task_id = pair.parent_id FROM pair"
 		" WHERE t.id = pair.task_id AND " TS_OF_USER("t", "$2") ")"
@@ -753,6 +780,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(drops, run_by_task(&cols, &drop_links));
 	APPLY(drops, run_by_task(&cols, &hint_lists));
 	APPLY(failed, fail_links(&cols));
+	APPLY(failed, fail_changes(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));
 	APPLY(deletes_task, delete_tasks(&cols));
 	APPLY(owes, note_owed(&cols));

@@ -13,18 +13,20 @@
 #include "store/sql.h"
 #include "track/track.h"
 
+/* A service may name a thing twice in one answer: what it says last holds. */
 void
 ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 {
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task_inbox AS o (mapping_id, user_id, external_task_id, external_uid,"
 		" payload, etag, gone, fetch_seq, wait_for, fail_count, retry_at, error_code, error_message)"
-		" SELECT $1, $2, i.id, i.uid, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
+		" SELECT DISTINCT ON (i.id) $1, $2, i.id, i.uid, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
 		"  CASE WHEN i.code IS NULL THEN 0 ELSE 1 END,"
 		"  CASE WHEN i.code IS NOT NULL THEN pg_catalog.now() + interval '30 s' END, i.code, i.message"
 		" FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[]::int8[],"
 		"  $8::text[], $9::text[], $10::text[], $11::text[])"
-		"  AS i(id, payload, etag, gone, seq, wait_for, code, message, uid)"
+		"  WITH ORDINALITY AS i(id, payload, etag, gone, seq, wait_for, code, message, uid, n)"
+		" ORDER BY i.id, i.n DESC"
 		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET"
 		" external_uid = EXCLUDED.external_uid,"
 		" payload = EXCLUDED.payload, etag = EXCLUDED.etag, gone = EXCLUDED.gone,"

@@ -114,7 +114,8 @@ void
 ts_store_push_end(void *db, const TsMapping *m)
 {
 	static TsStatement done = {
-		"UPDATE tasksync.task_change c SET synced_at = pg_catalog.clock_timestamp()"
+		"UPDATE tasksync.task_change c SET synced_at = pg_catalog.clock_timestamp(),"
+		" error_code = NULL, error_message = NULL"
 		" WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
 		"  AND pg_catalog.pg_visible_in_snapshot(c.xid, $3::pg_snapshot)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1"

@@ -131,8 +131,8 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->payload = ts_col_text(i, 7, &row->payload_len);
 	row->write_seq = ts_col_long(i, 8);
 	row->prev_etags = ts_col_texts(i, 9, &row->nprev_etags);
-	readable = read_task(&row->local_base, ts_col(i, 10)) &
-		read_task(&row->remote_base, ts_col(i, 11));
+	readable = read_task(&row->local_base, ts_col(i, 10));
+	readable &= read_task(&row->remote_base, ts_col(i, 11));
 	row->fail_count = ts_col_int(i, 12);
 	task = ts_col_text(i, 13, NULL);
 	row->has_local = task != NULL;
@@ -410,8 +410,9 @@ ts_store_unlinked(void *db, const TsMapping *m, int *n)
 }
 
 /*
- * Candidates: hints from the journal, retries that are due and, when a
- * comparison is due, all that differs.  Whoever has an observation waiting or
+ * Candidates: hints from the journal, retries that are due (a task that was
+ * edited since it failed is due at once) and, when a comparison is due, all
+ * that differs.  Whoever has an observation waiting or
  * a write in doubt comes later.
  */
 TsLinkRow *
@@ -439,7 +440,9 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		ROW_ELSEWHERE
 		" WHERE ($3::uuid IS NULL OR k.task_id > $3)"
 		"  AND m.sync_status IS DISTINCT FROM 'HELD'"
-		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now())"
+		"  AND (l.retry_at IS NULL OR l.retry_at <= pg_catalog.now()"
+		"   OR EXISTS (SELECT FROM tasksync.task_change c WHERE c.task_id = k.task_id"
+		"    AND c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL AND c.attempts = 0))"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_intent w WHERE w.mapping_id = $1"
 		"   AND w.user_id = $2 AND w.task_id = k.task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox i WHERE i.mapping_id = $1"

@@ -300,6 +300,26 @@ settle_failed(SettleWork *w, const TsDelivery *d, TsChange *change)
 	w->errors++;
 }
 
+/*
+ * A service that tells no version of an object, not even when the object is
+ * read: nobody can say whether a write would run over somebody else's.
+ */
+static bool
+has_no_version(const TsDelivery *d)
+{
+	return d->push.outcome == TS_OUTCOME_CONFLICT && d->intent.kind != TS_PUSH_CREATE &&
+		is_there(d) && d->intent.etag == NULL && d->obs.etag == NULL;
+}
+
+static void
+settle_versionless(SettleWork *w, TsDelivery *d, TsChange *change)
+{
+	ts_error(&d->push.error, "TS502",
+			 "could not change \"%s\": the service tells no version (ETag) of it",
+			 d->intent.external_id);
+	settle_failed(w, d, change);
+}
+
 static void
 settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
@@ -470,7 +490,9 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent,
 	}
 	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && (!d->read_back || d->resent))
 		return;					/* the intent stays until somebody can look */
-	if (d->intent.kind == TS_PUSH_DELETE)
+	if (has_no_version(d))
+		settle_versionless(w, d, change);
+	else if (d->intent.kind == TS_PUSH_DELETE)
 		settle_delete(w, d, row, parent, change);
 	else if (d->intent.kind == TS_PUSH_MOVE)
 		settle_move(w, d, row, parent, change);

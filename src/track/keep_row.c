@@ -10,6 +10,7 @@
 #include "track/track.h"
 
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -50,6 +51,7 @@ typedef struct TaskColumns
 	int			sync_status;
 } TaskColumns;
 
+static void refuse_password_in_url(const TsRow *row, const TsRow *old, Relation rel);
 static const TaskColumns *task_columns(FunctionCallInfo fcinfo, const TsRow *row);
 static void normalise_zone(TsRow *row, const TsRow *old, const TaskColumns *c,
 						   Relation rel);
@@ -78,6 +80,7 @@ tasksync_keep_row(PG_FUNCTION_ARGS)
 	{
 		ts_row_open(&row, RelationGetDescr(rel), trigger->tg_trigtuple);
 		ts_row_fill_defaults(&row, rel);
+		refuse_password_in_url(&row, NULL, rel);
 		return ts_row_result(&row);
 	}
 
@@ -85,6 +88,7 @@ tasksync_keep_row(PG_FUNCTION_ARGS)
 	ts_row_open(&old, RelationGetDescr(rel), trigger->tg_trigtuple);
 	ts_row_keep_ids(&row, &old, rel);
 	ts_row_fill_defaults(&row, rel);
+	refuse_password_in_url(&row, &old, rel);
 	for (int i = 0; i < trigger->tg_trigger->tgnargs; i++)
 	{
 		int			column = ts_row_column(&row, trigger->tg_trigger->tgargs[i]);
@@ -163,6 +167,56 @@ tasksync_stamp_xid(PG_FUNCTION_ARGS)
 		!FullTransactionIdEquals(DatumGetFullTransactionId(row.values[column]), xid))
 		ts_row_set(&row, column, FullTransactionIdGetDatum(xid));
 	return ts_row_result(&row);
+}
+
+/* Has a URL a user name, and with it perhaps a password, before its host? */
+static bool
+has_user_name(const char *url, size_t len)
+{
+	const char *end = url + len;
+	const char *p = url;
+
+	while (p + 1 < end && !(p[0] == '/' && p[1] == '/'))
+		p++;
+	for (p += 2; p < end && strchr("/?#", *p) == NULL; p++)
+	{
+		if (*p == '@')
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Settings are read and dumped as they are: a password must not get there in a
+ * URL.  A CHECK would do, but its message shows the row.
+ */
+static void
+refuse_password_in_url(const TsRow *row, const TsRow *old, Relation rel)
+{
+	static const char *const members[] = {"url", "base_url", "login_url"};
+	int			attnum = SPI_fnumber(row->desc, "settings");
+	Jsonb	   *settings;
+
+	if (attnum <= 0 || row->nulls[attnum - 1] ||
+		(old != NULL && ts_row_same(row, old, attnum - 1)))
+		return;
+	settings = DatumGetJsonbP(row->values[attnum - 1]);
+	if (!JB_ROOT_IS_OBJECT(settings))
+		return;					/* a CHECK refuses it */
+	for (int i = 0; i < lengthof(members); i++)
+	{
+		JsonbValue	value;
+
+		if (getKeyJsonValueFromContainer(&settings->root, members[i], strlen(members[i]),
+										 &value) != NULL &&
+			value.type == jbvString &&
+			has_user_name(value.val.string.val, value.val.string.len))
+			ereport(ERROR,
+					(errcode(ERRCODE_CHECK_VIOLATION),
+					 errmsg("the \"%s\" in settings has a user name in it", members[i]),
+					 errhint("User name and password belong in the account's credentials."),
+					 errtablecol(rel, attnum)));
+	}
 }
 
 /* Kept in the trigger's call information, which lives as long as the query. */

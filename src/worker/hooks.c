@@ -15,12 +15,17 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "track/track.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
 #include "worker/worker.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
@@ -101,6 +106,29 @@ database_to_be_left(const Node *stmt)
 	return name ? get_database_oid(name, true) : InvalidOid;
 }
 
+/*
+ * May the user do what the database's worker has to end for?  If not, the
+ * statement says so, and who has no rights must not stop everybody's syncs.
+ */
+static bool
+may_end_worker(const Node *stmt, Oid database)
+{
+	HeapTuple	tuple;
+	bool		is_template;
+
+	if (drops_us(stmt))
+		return superuser() ||
+			pg_extension_ownercheck(get_extension_oid("tasksync", true), GetUserId());
+	if (pg_database_ownercheck(database, GetUserId()))
+		return true;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	is_template = HeapTupleIsValid(tuple) &&
+		((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return IsA(stmt, CreatedbStmt) && is_template;
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -109,8 +137,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	const Node *stmt = pstmt->utilityStmt;
 	Oid			database = database_to_be_left(stmt);
 
-	/* Who may not do this is told so by the statement; a worker comes back. */
-	if (OidIsValid(database) && (database != MyDatabaseId || drops_us(stmt)))
+	if (OidIsValid(database) && (database != MyDatabaseId || drops_us(stmt)) &&
+		may_end_worker(stmt, database))
 		ts_stop_worker(database);
 
 	if (prev_process_utility)

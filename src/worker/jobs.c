@@ -25,9 +25,17 @@ static char *looked = NULL;
 static char *looking = NULL;
 
 /*
+ * Who queues a job for a mapping holds this lock until the end of the
+ * transaction, so that nobody has to wait for it to see whether there is one.
+ */
+#define MAPPING_LOCK(mapping_id) \
+	"pg_catalog.hashtextextended('tasksync job ' || " mapping_id "::text, 0)"
+
+/*
  * A dead worker's job is tried again; where the same job was queued meanwhile,
  * that one does its work.  One that killed worker after worker is given up: the
- * schedule will queue another.
+ * schedule will queue another.  A status that a user's transaction has locked
+ * is left to the next job.
  */
 void
 ts_jobs_take_over(void)
@@ -43,17 +51,32 @@ ts_jobs_take_over(void)
 		"UPDATE tasksync.sync_job j SET status = 'FAILED', finished_at = pg_catalog.now(),"
 		" error_code = 'TS503', error_message = 'the worker died',"
 		" error_hint = 'The work goes on with the next job.'"
-		" WHERE j.status = 'RUNNING'"
+		" WHERE j.status = 'RUNNING' RETURNING j.id, j.user_id, j.mapping_id::text"
 	};
 	static TsStatement mappings = {
-		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE p.sync_status = 'SYNCING'"
+		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE (p.id, p.user_id) IN"
+		" (SELECT s.id, s.user_id FROM tasksync.task_provider s WHERE s.sync_status = 'SYNCING'"
+		"  FOR UPDATE SKIP LOCKED)"
 	};
 	static TsStatement lists = {
-		"UPDATE tasksync.task_list_mapping m SET sync_status = NULL WHERE m.sync_status = 'SYNCING'"
+		"UPDATE tasksync.task_list_mapping m SET sync_status = NULL WHERE (m.id, m.user_id) IN"
+		" (SELECT s.id, s.user_id FROM tasksync.task_list_mapping s WHERE s.sync_status = 'SYNCING'"
+		"  FOR UPDATE SKIP LOCKED)"
 	};
+	TsJob	   *jobs;
+	int			n;
 
 	ts_run_args(&again, 0, NULL);
-	ts_run_args(&over, 0, NULL);
+	n = ts_run_args(&over, 0, NULL);
+	jobs = palloc0(sizeof(TsJob) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		jobs[i].id = ts_col_long(i, 1);
+		jobs[i].user_id = ts_col(i, 2);
+		jobs[i].mapping_id = ts_col(i, 3);
+	}
+	for (int i = 0; i < n; i++)
+		ts_jobs_notify(jobs[i].id, jobs[i].user_id, jobs[i].mapping_id, "FAILED");
 	ts_run_args(&mappings, 0, NULL);
 	ts_run_args(&lists, 0, NULL);
 }
@@ -90,14 +113,16 @@ queue_due_providers(void)
  * Mappings for which the journal has rows that we have not looked at get a
  * job, a little later, so that a burst of edits goes out together.  What the
  * last look saw is told by its snapshot: ids are not in the order of commits.
+ * A mapping that a user's open transaction has locked, or has queued a job for,
+ * is passed over: nobody else's may wait for it.
  */
 static void
 queue_changed_mappings(void)
 {
 	static TsStatement snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.sync_job (user_id, provider_id, mapping_id, max_attempts, run_at)"
-		" SELECT c.user_id, m.provider_id, m.id, $1, pg_catalog.min(c.created_at) + $2 * interval '1 ms'"
+		"WITH changed AS MATERIALIZED ("
+		" SELECT c.user_id, m.provider_id, m.id, pg_catalog.min(c.created_at) AS since"
 		" FROM tasksync.task_change c"
 		" JOIN tasksync.task_list_mapping m ON m.id = c.mapping_id AND m.user_id = c.user_id"
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
@@ -108,7 +133,17 @@ queue_changed_mappings(void)
 		"  AND COALESCE(m.sync_status NOT IN ('HELD', 'DISCONNECTED'), true)"
 		"  AND a.status IS DISTINCT FROM 'NEEDS_AUTH'"
 		" GROUP BY c.user_id, m.provider_id, m.id"
-		" ON CONFLICT DO NOTHING",
+		"), free AS MATERIALIZED ("
+		" SELECT c.* FROM changed c"
+		" JOIN tasksync.task_list_mapping m ON m.id = c.id AND m.user_id = c.user_id"
+		" JOIN tasksync.task_provider p ON p.id = c.provider_id AND p.user_id = c.user_id"
+		" WHERE pg_catalog.pg_try_advisory_xact_lock(" MAPPING_LOCK("c.id") ")"
+		" FOR KEY SHARE OF m, p SKIP LOCKED"
+		"), queued AS ("
+		" INSERT INTO tasksync.sync_job (user_id, provider_id, mapping_id, max_attempts, run_at)"
+		" SELECT f.user_id, f.provider_id, f.id, $1, f.since + $2 * interval '1 ms' FROM free f"
+		" ON CONFLICT DO NOTHING)"
+		" SELECT (SELECT pg_catalog.count(*) FROM changed) > (SELECT pg_catalog.count(*) FROM free)",
 		{INT4OID, INT4OID, TEXTOID}
 	};
 
@@ -117,6 +152,23 @@ queue_changed_mappings(void)
 		pfree(looking);
 	looking = MemoryContextStrdup(TopMemoryContext, ts_col(0, 1));
 	ts_run(&stmt, ts_int(ts_max_attempts), ts_int(ts_push_delay_ms), ts_text(looked));
+	if (ts_col_bool(0, 1))
+	{
+		/* what had to be passed over is looked for again */
+		pfree(looking);
+		looking = NULL;
+	}
+}
+
+void
+ts_jobs_lock_mapping(const char *mapping_id)
+{
+	static TsStatement stmt = {
+		"SELECT pg_catalog.pg_advisory_xact_lock(" MAPPING_LOCK("$1") ")",
+		{UUIDOID}
+	};
+
+	ts_run(&stmt, ts_uuid(mapping_id));
 }
 
 void
@@ -129,6 +181,8 @@ ts_jobs_schedule(void)
 void
 ts_jobs_scheduled(void)
 {
+	if (looking == NULL)
+		return;
 	if (looked)
 		pfree(looked);
 	looked = looking;
@@ -187,7 +241,7 @@ ts_jobs_next_due(long max_ms)
 		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
 		"     AND r.provider_id = j.provider_id)),"
 		"  (SELECT pg_catalog.min(p.next_sync_at) FROM tasksync.task_provider p"
-		"    WHERE p.enabled AND p.sync_enabled))"
+		"    WHERE p.enabled AND p.sync_enabled AND pg_catalog.isfinite(p.next_sync_at)))"
 		"  - pg_catalog.clock_timestamp()))))::int8",
 		{INT8OID}
 	};
@@ -246,6 +300,19 @@ try_again(const TsJobEnd *end)
 				  ts_text(end->error->hint)) > 0;
 }
 
+/* Tell who listens that a job has ended. */
+void
+ts_jobs_notify(int64 id, const char *user_id, const char *mapping_id, const char *status)
+{
+	static TsStatement stmt = {
+		"SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'job',"
+		" 'user_id', $1, 'job_id', $2, 'mapping_id', $3, 'status', $4)::text)",
+		{TEXTOID, INT8OID, TEXTOID, TEXTOID}
+	};
+
+	ts_run(&stmt, ts_text(user_id), ts_long(id), ts_text(mapping_id), ts_text(status));
+}
+
 static void
 close_job(const TsJobEnd *end, const char *status)
 {
@@ -256,19 +323,13 @@ close_job(const TsJobEnd *end, const char *status)
 		" WHERE j.id = $1 AND j.user_id = $2",
 		{INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	static TsStatement notify = {
-		"SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'job',"
-		" 'user_id', $1, 'job_id', $2, 'mapping_id', $3, 'status', $4)::text)",
-		{TEXTOID, INT8OID, TEXTOID, TEXTOID}
-	};
 	const TsError *err = end->error;
 	const TsJob *job = end->job;
 
 	ts_run(&stmt, ts_long(job->id), ts_text(job->user_id), ts_text(status), ts_text(end->result),
 		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL),
 		   ts_text(err ? err->detail : NULL), ts_text(err ? err->hint : NULL));
-	ts_run(&notify, ts_text(job->user_id), ts_long(job->id), ts_text(job->mapping_id),
-		   ts_text(status));
+	ts_jobs_notify(job->id, job->user_id, job->mapping_id, status);
 }
 
 static void

@@ -38,6 +38,9 @@ typedef struct TsJobEnd
 /* At start: what a dead worker left RUNNING is PENDING again. */
 extern void ts_jobs_take_over(void);
 
+/* For who queues a job of a mapping: held until the end of the transaction. */
+extern void ts_jobs_lock_mapping(const char *mapping_id);
+
 /* Queue what is due: providers by their schedule, mappings with new changes. */
 extern void ts_jobs_schedule(void);
 
@@ -52,6 +55,9 @@ extern long ts_jobs_next_due(long max_ms);
 
 /* Which of the running jobs were asked to stop. */
 extern int64 *ts_jobs_cancelled(int *n);
+
+/* NOTIFY that a job has ended. */
+extern void ts_jobs_notify(int64 id, const char *user_id, const char *mapping_id, const char *status);
 
 extern void ts_jobs_finish(const TsJobEnd *end);
 extern void ts_jobs_progress(int64 id, const char *json);

@@ -41,7 +41,12 @@ struct TsRunner
 	TimestampTz started_at;
 	int64		bytes_in;
 	int64		bytes_out;
-	bool		done;
+
+	bool		ended;			/* there is nothing left to do … */
+	TsJobEnd	end;
+	TsError		error;			/* … end's */
+	TimestampTz recorded_at;	/* when that was last tried */
+	bool		done;			/* … and it is in the job's row */
 
 	/* for sync_progress */
 	char	   *doing;
@@ -86,19 +91,35 @@ result_json(TsRunner *run, const TsCycleResult *r)
 }
 
 static void
-finish_body(void *arg)
+record_body(void *arg)
 {
 	ts_jobs_finish(arg);
 }
 
-/* Record the end; a job that cannot even be recorded is left for take-over. */
+/*
+ * Write down what became of the job.  A row of it may be locked by a user's
+ * open transaction: then ts_runner_report() tries again, for as long as it is
+ * RUNNING no other job of the provider begins.
+ */
+static void
+record_end(TsRunner *run)
+{
+	TsError		err = {0};
+	bool		first = run->recorded_at == 0;
+
+	run->recorded_at = GetCurrentTimestamp();
+	run->done = ts_in_transaction(record_body, &run->end, &err);
+	if (!run->done && first)
+		ereport(LOG, (errmsg("could not record the end of job " INT64_FORMAT " yet: %s",
+							 run->job.id, err.message)));
+}
+
 static void
 finish(TsRunner *run, const TsError *error, bool cancelled)
 {
 	static const TsCycleResult nothing = {.retry_after = -1};
 	const TsCycleResult *r = run->cycle ? ts_cycle_result(run->cycle) : &nothing;
-	TsJobEnd	end = {&run->job, error, cancelled, r->auth_failed, r->retry_after};
-	TsError		err = {0};
+	TsJobEnd	end = {&run->job, NULL, cancelled, r->auth_failed, r->retry_after};
 
 	if (run->transfer)
 		ts_net_cancel(run->transfer);
@@ -106,11 +127,15 @@ finish(TsRunner *run, const TsError *error, bool cancelled)
 	if (run->conv && run->conv->auth_failed)
 		end.auth_failed = true;
 	end.result = result_json(run, r);
-	if (!ts_in_transaction(finish_body, &end, &err))
-		ereport(LOG, (errmsg("could not record the end of job " INT64_FORMAT ": %s",
-							 run->job.id, err.message)));
+	if (error)
+	{
+		run->error = *error;
+		end.error = &run->error;
+	}
+	run->end = end;
+	run->ended = true;
 	ts_auth_wipe(&run->auth);
-	run->done = true;
+	record_end(run);
 }
 
 /* A step that failed with an ERROR ends this job only. */
@@ -162,7 +187,7 @@ on_done(void *arg, const TsResponse *resp)
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
 	run->transfer = NULL;
-	if (run->done)
+	if (run->ended)
 		return;
 	run->bytes_in += resp->body_len;
 	PG_TRY();
@@ -173,7 +198,7 @@ on_done(void *arg, const TsResponse *resp)
 			ts_cycle_response(run->cycle, resp);
 		else
 			run->conv->provider->response(run->conv, resp);
-		if (!run->done)
+		if (!run->ended)
 			pump(run);
 	}
 	PG_CATCH();
@@ -236,11 +261,14 @@ explain_absence(TsRunner *run, TsError *err)
 	}
 	status = ts_col(0, 1);
 	if (status && strcmp(status, "HELD") == 0)
-		refuse(err, "the mapping is held", "Look at its error_message, then call confirm_deletions().");
+		refuse(err, psprintf("mapping \"%s\" is HELD", run->job.mapping_id),
+			   "Look at its error_message, then call confirm_deletions().");
 	else if (status && strcmp(status, "DISCONNECTED") == 0)
-		refuse(err, "the list of the mapping is gone", "Map the project to another list.");
+		refuse(err, psprintf("mapping \"%s\" is DISCONNECTED", run->job.mapping_id),
+			   "Its list is gone; map the project to another list.");
 	else
-		refuse(err, "the mapping is disabled", "Enable it with update_mapping().");
+		refuse(err, psprintf("mapping \"%s\" is disabled", run->job.mapping_id),
+			   "Enable it with update_mapping().");
 }
 
 typedef struct StartWork
@@ -409,7 +437,7 @@ ts_runner_cancel(TsRunner *run)
 {
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
-	if (!run->done)
+	if (!run->ended)
 		finish(run, NULL, true);
 	MemoryContextSwitchTo(old);
 }
@@ -431,8 +459,12 @@ ts_runner_report(TsRunner *run)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TsError		err = {0};
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
-	if (!run->unreported || run->done ||
+	if (run->ended && !run->done && TimestampDifferenceExceeds(run->recorded_at, now, 1000))
+		record_end(run);
+	MemoryContextSwitchTo(old);
+	if (!run->unreported || run->ended ||
 		!TimestampDifferenceExceeds(Max(run->reported_at, run->started_at), now, 1000))
 		return;
 	run->unreported = false;

@@ -25,7 +25,7 @@ extern int64 ts_runner_job(const TsRunner *run);
 /* Stops it where it stands: as a crash would, but noted as CANCELLED. */
 extern void ts_runner_cancel(TsRunner *run);
 
-/* Writes what it is doing into its job, at most once a second. */
+/* Writes what it is doing, or how it ended, into its job, at most once a second. */
 extern void ts_runner_report(TsRunner *run);
 
 extern void ts_runner_free(TsRunner *run);

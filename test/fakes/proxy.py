@@ -20,11 +20,15 @@ it is" when there is no such file:
     entities        XML with nested entities ("a billion laughs")
     silent          a connection that is never answered
     slow N          the service's answer, after N seconds
+    twice           each thing of a multistatus named twice
+    no-etag         no ETag anywhere
+    weak-etag       weak ETags, taken back as such
 
 A mode may be for one method only: "PUT status 507".
 """
 import http.client
 import os
+import re
 import socketserver
 import sys
 import threading
@@ -42,6 +46,22 @@ HTML = (b'<!DOCTYPE html><html><head><title>Sign in</title></head>'
 LAUGHS = b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a0 "lol">' + b''.join(
     b'<!ENTITY a%d "%s">' % (i, b'&a%d;' % (i - 1) * 10) for i in range(1, 12)
 ) + b']><multistatus xmlns="DAV:"><response><href>&a11;</href></response></multistatus>'
+
+
+QUIRKS = ('twice', 'no-etag', 'weak-etag')
+
+
+# The service's answer with a quirk: headers and content
+def quirk(mode, headers, content):
+    if mode == 'twice':
+        content = re.sub(br'(<(?:\w+:)?response>.*?</(?:\w+:)?response>)', br'\1\1', content, flags=re.S)
+    elif mode == 'no-etag':
+        headers = [h for h in headers if h[0].lower() != 'etag']
+        content = re.sub(br'<((?:\w+:)?getetag)>[^<]*</\1>', b'', content)
+    elif mode == 'weak-etag':
+        headers = [(n, 'W/' + v if n.lower() == 'etag' else v) for n, v in headers]
+        content = re.sub(br'(<(?:\w+:)?getetag>)', br'\1W/', content)
+    return headers, content
 
 
 def mode_for(method):
@@ -65,13 +85,14 @@ class Handler(BaseHTTPRequestHandler):
         with LOG_LOCK, open(os.path.join(FOLDER, 'requests'), 'a', encoding='utf-8') as log:
             log.write('%s %s %s\n' % (self.command, self.path, status))
 
-    def upstream(self, body):
-        """The service's answer: status, headers, body."""
+    def upstream(self, body, plain):
+        """The service's answer: status, headers, body; plain: not compressed."""
+        dropped = ['connection', 'expect', 'transfer-encoding'] + ['accept-encoding'] * plain
         connection = http.client.HTTPConnection('127.0.0.1', UPSTREAM, timeout=120)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() not in ('connection', 'expect', 'transfer-encoding'):
-                connection.putheader(name, value)
+            if name.lower() not in dropped:
+                connection.putheader(name, value.replace('W/', '') if name.lower() == 'if-match' else value)
         connection.endheaders(body)
         answer = connection.getresponse()
         content = answer.read()
@@ -130,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             self.note('-')
             self.close_connection = True
         else:
-            status, headers, content = self.upstream(body)
+            status, headers, content = self.upstream(body, mode in QUIRKS)
             if mode == 'truncate':
                 self.answer(status, headers, content[:len(content) // 2], len(content))
                 self.close_connection = True
@@ -149,6 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 if mode == 'slow':
                     time.sleep(float(argument))
+                headers, content = quirk(mode, headers, content)
                 self.answer(status, headers, content)
 
     def handle_any(self):

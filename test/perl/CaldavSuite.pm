@@ -363,6 +363,20 @@ sub parents
 	(undef, $child) = $dav->find($l->{path}, 'Made below');
 	unlike($child, qr/RELATED-TO/, 'a subtask made top-level is so there');
 
+	$dav->put_todo($l->{path}, 'ring1', 'SUMMARY:Ring 1', 'RELATED-TO:ring2');
+	$dav->put_todo($l->{path}, 'ring2', 'SUMMARY:Ring 2', 'RELATED-TO:ring3');
+	$dav->put_todo($l->{path}, 'ring3', 'SUMMARY:Ring 3', 'RELATED-TO:ring1');
+	$dav->put_todo($l->{path}, 'below', 'SUMMARY:Below the ring', 'RELATED-TO:ring1');
+	$dav->put_todo($l->{path}, 'self', 'SUMMARY:Self', 'RELATED-TO:self');
+	go($l);
+	is(sql($node, "SELECT count(*) FROM tasksync.task WHERE project_id = '$l->{project}' AND title ~ 'Ring|Self'"), '4',
+		'tasks that are each other\'s parents there are taken in');
+	is(sql($node, "SELECT errors FROM tasksync.mapping_status WHERE mapping_id = '$l->{mapping}'"), '0', '... none is set aside');
+	is(sql($node, "$parent_of 'Below the ring'"), 'Ring 1', '... what is below them has its parent');
+	is(value($l, 'Self', 'parent_task_id'), '', 'a task that is its own parent there is top-level');
+	$dav->delete("$l->{path}$_.ics") foreach qw(ring1 ring2 ring3 below self);
+	go($l);
+
 	sql($node, "DELETE FROM tasksync.task WHERE title = 'Parent'");
 	go($l);
 	is(value($l, 'Child', 'parent_task_id IS NULL'), 't', 'the child of a deleted parent stays, top-level');

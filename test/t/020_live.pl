@@ -98,6 +98,9 @@ is(sql($node, "SELECT side, action, title, external_task_id FROM tasksync.previe
 	"REMOTE|UPDATE|Buy milk|${errands}milk.ics"), 'preview of the next sync');
 sync_mapping($mapping);
 is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', 'in sync again');
+sql($node, "INSERT INTO tasksync.task (title, project_id, due_date, due_time) VALUES ('Midnight', '$project', '2027-01-01', '24:00')");
+sync_mapping($mapping);
+is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', 'the end of a day is the beginning of the next');
 fails_with("SELECT * FROM tasksync.verify_mapping('$nobody');", 'P0002', 'no such mapping');
 my $unmade = sql($node, "WITH j AS (INSERT INTO tasksync.project (name) VALUES ('Later') RETURNING id)
 	INSERT INTO tasksync.task_list_mapping (provider_id, project_id, sync_enabled) SELECT '$provider', id, false FROM j RETURNING id");

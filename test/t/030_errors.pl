@@ -132,6 +132,21 @@ sql($node, "SELECT tasksync.retry_failed('$mapping')");
 is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), '00000', 'retry_failed tries it again');
 like($dav->titles($list), qr/Too much/, '... and it arrives');
 
+# ... and what was refused goes as soon as it is edited, not only after the pause
+my $journal = "SELECT string_agg(concat_ws('/', c.change_type, c.attempts, c.error_code, c.synced_at IS NOT NULL), ' ' ORDER BY c.id)"
+  . ' FROM tasksync.task_change c WHERE c.task_id = (SELECT id FROM tasksync.task WHERE title ~ \'refused\')';
+sql($node, "INSERT INTO tasksync.task (project_id, title) VALUES ('$project', 'To be refused')");
+$proxy->mode('PUT status 403');
+sqlstate($node, "CALL tasksync.sync_now('$provider')");
+is(sql($node, $journal), 'CREATE/1/TS502/f', 'the journal counts the attempt that was refused');
+$proxy->mode('pass');
+sync($node, $provider);
+unlike($dav->titles($list), qr/refused/, 'what was refused rests');
+sql($node, 'UPDATE tasksync.task SET title = \'Not refused\' WHERE title = \'To be refused\'');
+sync($node, $provider);
+like($dav->titles($list), qr/Not refused/, '... until it is edited');
+is(sql($node, $journal), 'CREATE/1/t UPDATE/0/t', '... and the journal is done with it');
+
 # Hosts
 is(sqlstate($node, 'SELECT tasksync.add_provider(\'CALDAV\', NULL, \'{"token": "t"}\')'), '22023', 'a provider without a url is refused');
 is(sqlstate($node, 'SELECT tasksync.add_provider(\'CALDAV\', NULL, \'{"token": "t"}\', \'{"url": "ftp://example.org/"}\')'),

@@ -167,6 +167,16 @@ duration_is(const char *text, int64 days, int64 seconds, const char *printed)
 	tap_is(ts_ical_duration_print(&d), printed, "... printed");
 }
 
+/* An empty value ends where it ends, whatever lies behind it. */
+static void
+test_empty_time(void)
+{
+	TsIcalTime	t;
+
+	tap_ok(!ts_ical_time_parse("\0" "20260301", &t), "an empty value is no time");
+	tap_ok(!ts_ical_time_parse("  \0" "20260301", &t), "nor are blanks");
+}
+
 static void
 test_durations(void)
 {
@@ -274,6 +284,7 @@ main(int argc, char **argv)
 	test_editing();
 	test_limits();
 	test_texts();
+	test_empty_time();
 	test_durations();
 	test_zones();
 	return tap_done();

@@ -159,6 +159,11 @@ test_href(void)
 	tap_is(dav_id_name("/a/%FF/"), "/a/%FF/", "or the id, if that is not UTF-8");
 	tap_ok(dav_id_same("/a/", "/a") && !dav_id_same("/a", "/ab"), "with and without slash");
 
+	tap_is(dav_id_given("https://h", "/a/caf\xc3\xa9"), "/a/caf%C3%A9/", "a list as a user names it");
+	tap_is(dav_id_given("https://h", "https://h/a/b/?x"), "/a/b/", "by its URL");
+	tap_is(dav_id_given("https://h", "https://other/a/"), "https://other/a/", "on another host");
+	tap_ok(dav_id_given("https://h", "a/b/") == NULL && dav_id_given("https://h", "@other/") == NULL &&
+		   dav_id_given("https://h", "https://u@h/a/") == NULL, "what is neither a path nor a URL");
 	tap_ok(dav_url_split("HTTPS://h:1/a b?x=1#y", &origin, &path), "a URL");
 	tap_is(origin, "HTTPS://h:1", "its origin");
 	tap_is(path, "/a%20b", "its path");
@@ -217,6 +222,17 @@ test_codec(void)
 	tap_is(err.sqlstate, "22023", "are said to be bad");
 }
 
+/* What is no XML character is left out of what we send. */
+static void
+test_text_as_xml(void)
+{
+	StringInfoData xml;
+
+	initStringInfo(&xml);
+	dav_append_xml(&xml, "<a> & \x01\x1f\"b\"\n\xEF\xBF\xBE\xEF\xBF\xBF\xEF\xBF\xBD \xc3\xa9");
+	tap_is(xml.data, "&lt;a&gt; &amp; \"b\"\n\xEF\xBF\xBD \xc3\xa9", "text as XML");
+}
+
 int
 main(void)
 {
@@ -224,6 +240,7 @@ main(void)
 	test_multistatus();
 	test_bad_xml();
 	test_long_text();
+	test_text_as_xml();
 	test_href();
 	test_small_things();
 	test_codec();

@@ -86,6 +86,7 @@ static void
 begin(const char *what)
 {
 	tap_note("%s", what);
+	tap_reset();				/* the world before: its end may still be looked at */
 	w = world_create();
 	MemoryContextSwitchTo(w->cxt);
 }
@@ -97,7 +98,6 @@ end(void)
 
 	tap_ok(rounds >= 0, "... comes to rest");
 	tap_is(world_inconsistency(w), NULL, "... and is consistent");
-	tap_reset();
 }
 
 static void

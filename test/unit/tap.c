@@ -29,6 +29,7 @@ tap_start(void)
 void
 tap_reset(void)
 {
+	MemoryContextSwitchTo(test_context);	/* the current one may be below it */
 	MemoryContextReset(test_context);
 }
 

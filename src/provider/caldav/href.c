@@ -125,6 +125,28 @@ same_host(const char *a, const char *b)
 	return la == lb && pg_strncasecmp(a, b, la) == 0;
 }
 
+/* Whether an authority without user name names a host, and a port only if there is such a one. */
+static bool
+is_host_and_port(const char *authority, size_t len)
+{
+	const char *end = authority + len;
+	const char *bracket = len > 0 && authority[0] == '[' ? memchr(authority, ']', len) : NULL;
+	const char *colon = memchr(bracket ? bracket : authority, ':', end - (bracket ? bracket : authority));
+	int			port = 0;
+
+	if (len == 0 || colon == authority || (authority[0] == '[' && bracket == NULL))
+		return false;
+	if (colon == NULL)
+		return true;
+	for (const char *p = colon + 1; p < end; p++)
+	{
+		if (*p < '0' || *p > '9' || port > 6553)
+			return false;
+		port = port * 10 + *p - '0';
+	}
+	return colon + 1 == end || (port > 0 && port <= 65535);
+}
+
 /*
  * dav_url_split
  *		A configured URL as origin ("https://host:8443") and canonical path.
@@ -139,7 +161,7 @@ dav_url_split(const char *url, char **origin, char **path)
 	size_t		length = origin_length(url);
 	size_t		host = length > 0 ? length - scheme_length(url) : 0;
 
-	if (host == 0)
+	if (!is_host_and_port(url + length - host, host))
 		return false;
 	for (size_t i = 0; i < length; i++)
 	{
@@ -242,6 +264,24 @@ dav_id_collection(const char *id)
 	char	   *canonical = dav_id_member(id, dav_id_path(id));
 
 	return dav_id_is_collection(canonical) ? canonical : psprintf("%s/", canonical);
+}
+
+/*
+ * dav_id_given
+ *		The id of a list as a user names it: its path in any escaping, or its
+ *		URL, without query and fragment.  NULL where it is neither.
+ */
+char *
+dav_id_given(const char *origin, const char *given)
+{
+	char	   *there;
+	char	   *path;
+
+	if (given[0] == '/')
+		return dav_id_collection(dav_id_member("/", given));
+	if (!dav_url_split(given, &there, &path))
+		return NULL;
+	return dav_id_collection(dav_id_resolve(origin, "/", psprintf("%s%s", there, path)));
 }
 
 /*

@@ -18,6 +18,7 @@ extern bool dav_url_split(const char *url, char **origin, char **path);
 extern char *dav_id_resolve(const char *origin, const char *base, const char *href);
 extern char *dav_id_member(const char *base, const char *href);
 extern char *dav_id_collection(const char *id);
+extern char *dav_id_given(const char *origin, const char *given);
 extern char *dav_id_child(const char *collection, const char *name, const char *suffix);
 extern const char *dav_id_path(const char *id);
 extern char *dav_id_url(const char *origin, const char *id);

@@ -18,7 +18,7 @@
 static bool
 take_number(const char **s, char separator, int digits, int *value)
 {
-	if (**s == separator)
+	if (separator != '\0' && **s == separator)
 		(*s)++;
 	*value = 0;
 	for (; digits > 0; digits--)

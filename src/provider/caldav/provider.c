@@ -61,6 +61,25 @@ caldav_check_settings(const char *settings, TsError *err)
 	return recurring_completion(settings, &completion, err);
 }
 
+/* Any spelling of a list's path, or its URL, is one id: a list is mapped once. */
+static char *
+caldav_list_id(const char *given, const char *url, TsError *err)
+{
+	char	   *origin;
+	char	   *path;
+	char	   *id;
+
+	if (url == NULL || !dav_url_split(url, &origin, &path))
+		origin = "http://";		/* a fault that others report */
+	id = dav_id_given(origin, given);
+	if (id == NULL)
+	{
+		ts_error(err, "22023", "invalid external_list_id: \"%s\"", given);
+		ts_error_hint(err, "It is a path on the server, such as \"/calendars/me/tasks/\"; task_lists() names them.");
+	}
+	return id;
+}
+
 /* The codec's options from the engine's. */
 static bool
 codec_options(const TsCodecOptions *opt, TsVtodoOptions *out, TsError *err)
@@ -118,6 +137,7 @@ const TsProvider ts_caldav_provider = {
 	.fetch_batch = 100,
 	.push_batch = 1,
 	.check_settings = caldav_check_settings,
+	.list_id = caldav_list_id,
 	.begin = dav_begin,
 	.next = dav_next,
 	.data = dav_data,

@@ -57,14 +57,17 @@ dav_propfind(DavConversation *c, TsRequest *req, const char *id,
 
 /*
  * dav_append_xml
- *		Appends text as character data.
+ *		Appends text as character data, without what XML has no way to say.
  */
 void
 dav_append_xml(StringInfo out, const char *text)
 {
 	for (; *text != '\0'; text++)
 	{
-		if (*text == '&')
+		/* U+FFFE and U+FFFF are no characters of XML (XML 1.0, 2.2) */
+		if (strncmp(text, "\xEF\xBF\xBE", 3) == 0 || strncmp(text, "\xEF\xBF\xBF", 3) == 0)
+			text += 2;
+		else if (*text == '&')
 			appendStringInfoString(out, "&amp;");
 		else if (*text == '<')
 			appendStringInfoString(out, "&lt;");

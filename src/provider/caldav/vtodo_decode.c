@@ -207,12 +207,13 @@ read_tags(const TsIcalComponent *todo)
 /*
  * ts_vtodo_parent_line
  *		The RELATED-TO that names the parent, which is the first with that
- *		RELTYPE or none (RFC 5545, 3.8.4.5); NULL.
+ *		RELTYPE or none (RFC 5545, 3.8.4.5) and is not the task itself; NULL.
  */
 TsIcalLine *
 ts_vtodo_parent_line(const TsIcalComponent *todo)
 {
 	TsIcalLine *line = NULL;
+	TsIcalLine *uid = ts_ical_line(todo, "UID", NULL);
 
 	while ((line = ts_ical_line(todo, "RELATED-TO", line)) != NULL)
 	{
@@ -220,7 +221,8 @@ ts_vtodo_parent_line(const TsIcalComponent *todo)
 		const char *value = ts_ical_value(line);
 
 		if ((type == NULL || *type == '\0' || pg_strcasecmp(type, "PARENT") == 0) &&
-			value[strspn(value, " \t")] != '\0')
+			value[strspn(value, " \t")] != '\0' &&
+			(uid == NULL || strcmp(value, ts_ical_value(uid)) != 0))
 			return line;
 	}
 	return NULL;
