@@ -413,6 +413,14 @@ move_links(const Columns *cols)
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 
+	/* A link of the task that never came to an object makes way. */
+	static TsStatement clear_way = {
+		"DELETE FROM tasksync.task_link o USING unnest($2::uuid[], $3::uuid[]) AS i(task_id, moved_to)"
+		" WHERE o.user_id = $1 AND o.task_id = i.task_id AND o.mapping_id = i.moved_to"
+		"  AND o.external_task_id IS NULL",
+		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
 	/* What is still to be sent goes with the link. */
 	static TsStatement owed = {
 		"UPDATE tasksync.task_change c SET mapping_id = i.moved_to"
@@ -423,6 +431,8 @@ move_links(const Columns *cols)
 
 	if (cols->n == 0)
 		return;
+	ts_run(&clear_way, ts_text(cols->m->user_id), texts(cols, get_task_id),
+		   texts(cols, get_moved_to));
 	ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
 		   texts(cols, get_moved_to), texts(cols, get_external_id), texts(cols, get_etag),
 		   texts(cols, get_write_seq));

@@ -191,13 +191,12 @@ move_links(const TsMapping *m)
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
 		"  AND nm.provider_id = lm.provider_id"
 		"  AND (nm.id <> lm.id OR w.external_task_id <> l.external_task_id)"
-		" LEFT JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
+		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
 		"  AND g.external_task_id = l.external_task_id AND g.gone"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
-		/* one id is one object, wherever it is */
-		"  AND (g.gone OR w.external_task_id = l.external_task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
-		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id)"
+		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id"
+		"   AND o.external_task_id IS NOT NULL)"
 		" ORDER BY l.id, w.created_at"
 		"), linked AS ("
 		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"
@@ -225,6 +224,20 @@ move_links(const TsMapping *m)
 		{UUIDOID, TEXTOID}
 	};
 
+	/* A link of the task that never came to an object makes way. */
+	static TsStatement clear_way = {
+		"DELETE FROM tasksync.task_link o USING tasksync.task_link l"
+		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
+		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
+		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
+		"  AND NOT w.gone"
+		" WHERE lm.provider_id = $1 AND l.user_id = $2 AND o.task_id = l.task_id"
+		"  AND o.user_id = l.user_id AND o.mapping_id = w.mapping_id AND o.external_task_id IS NULL",
+		{UUIDOID, TEXTOID}
+	};
+
+	ts_run(&clear_way, ts_uuid(m->provider_id), ts_text(m->user_id));
 	return ts_run(&stmt, ts_uuid(m->provider_id), ts_text(m->user_id));
 }
 

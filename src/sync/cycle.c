@@ -178,14 +178,14 @@ ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total)
 		c->env->progress(c->env->arg, r->m, doing, done, total);
 }
 
-/* Is that list among those read by this cycle? */
-bool
-ts_takes_part(const TsCycle *c, const char *mapping_id)
+/* The run of a mapping, if its list is among those read by this cycle. */
+TsRun *
+ts_run_of(const TsCycle *c, const char *mapping_id)
 {
 	for (int i = 0; i < c->nruns; i++)
 		if (strcmp(c->runs[i].m->id, mapping_id) == 0)
-			return true;
-	return false;
+			return &c->runs[i];
+	return NULL;
 }
 
 /* The mass-delete guard: more than a share of the list and more than so many. */

@@ -154,7 +154,7 @@ extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid, const char *marker);
 extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsError *err);
 extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);
-extern bool ts_takes_part(const TsCycle *c, const char *mapping_id);
+extern TsRun *ts_run_of(const TsCycle *c, const char *mapping_id);
 extern bool ts_beyond_bounds(const TsCycle *c, int64 deletions, int64 links);
 
 /* lists.c */

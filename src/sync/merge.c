@@ -209,6 +209,26 @@ no_longer_unlinked(TsRun *r, const char *task_id)
 			r->unlinked[i].task_id = NULL;
 }
 
+/*
+ * All lists were read, and it is there besides the linked object of its uid: a
+ * task of its own.  But one id is one object, wherever it is: then the link's
+ * list has not told yet that it left.
+ */
+static bool
+is_copy(MergeWork *w, const TsMergeItem *item, const char *sibling)
+{
+	const TsStore *store = w->c->env->store;
+	TsRun	   *other = ts_run_of(w->c, sibling);
+	TsInboxRow	left = {.external_id = item->obs.external_id, .gone = true, .fetch_seq = item->seq};
+
+	if (other == NULL || !ts_is_copy(w->r, item->obs.external_id))
+		return false;
+	if (other == w->r || !store->known(w->c->env->db, other->m, &left.external_id, 1)->linked)
+		return true;
+	store->inbox_put(w->c->env->db, other->m, &left, 1);
+	return false;
+}
+
 /* What to do with an object that no link here knows; true = a change was made. */
 static bool
 merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
@@ -223,7 +243,7 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 	}
 	/* It may be the linked object of that uid, from another list or with a new name. */
 	if (row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
-		!(ts_is_copy(w->r, item->obs.external_id) && ts_takes_part(w->c, row->sibling)))
+		!is_copy(w, item, row->sibling))
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;

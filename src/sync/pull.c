@@ -111,11 +111,34 @@ known_body(void *arg)
 }
 
 static void
+unbury_body(void *arg)
+{
+	ListingWork *w = arg;
+
+	w->c->env->store->inbox_drop(w->c->env->db, w->r->m, w->ids, w->n);
+}
+
+/*
+ * Objects that were gone when a write in doubt was looked into, and are there.
+ * They are not merged before that is settled, but nor are they dead.
+ */
+static void
+unbury(TsCycle *c, TsRun *r, const char **ids, int n)
+{
+	ListingWork w = {c, r, ids, n, NULL};
+
+	if (n > 0)
+		ts_transact(c, r, unbury_body, &w);
+}
+
+static void
 listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 {
 	ListingWork w = {c, r, palloc(sizeof(char *) * n), n, NULL};
 	TsObservation *with_text = palloc(sizeof(TsObservation) * n);
 	int			ntext = 0;
+	const char **alive = palloc(sizeof(char *) * n);
+	int			nalive = 0;
 
 	for (int i = 0; i < n; i++)
 		w.ids[i] = obs[i].external_id;
@@ -133,6 +156,8 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);
+		if (k->in_doubt && k->buried)
+			alive[nalive++] = obs[i].external_id;
 		if (obs[i].foreign || k->in_doubt)
 			continue;
 		if ((k->linked || k->parked) && !k->buried && k->etag && obs[i].etag &&
@@ -144,6 +169,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 		else
 			ts_ids_add(r, &r->fetch, obs[i].external_id);
 	}
+	unbury(c, r, alive, nalive);
 	if (ntext > 0)
 		ts_merge(c, r, with_text, ntext, r->fetch_seq, false);
 	ts_progress(c, r, "listing", r->nseen, 0);
@@ -238,16 +264,26 @@ seq_body(void *arg)
 static void
 fetch_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 {
+	ListingWork w = {c, r, palloc(sizeof(char *) * n), n, NULL};
 	TsObservation *alive = palloc(sizeof(TsObservation) * n);
+	const char **in_doubt = palloc(sizeof(char *) * n);
 	int			nalive = 0;
+	int			ndoubt = 0;
 
+	for (int i = 0; i < n; i++)
+		w.ids[i] = obs[i].external_id;
+	if (r->barrier_passed && !ts_transact(c, r, known_body, &w))
+		return;
 	for (int i = 0; i < n; i++)
 	{
 		if (obs[i].gone)
 			ts_ids_add(r, &r->gone, obs[i].external_id);
+		else if (w.known && w.known[i].in_doubt)
+			in_doubt[ndoubt++] = obs[i].external_id;
 		else if (!obs[i].foreign)
 			alive[nalive++] = obs[i];
 	}
+	unbury(c, r, in_doubt, ndoubt);
 	if (nalive > 0)
 		ts_merge(c, r, alive, nalive, r->fetch_seq, true);
 	ts_progress(c, r, "fetching", r->nfetched, r->fetch.n);

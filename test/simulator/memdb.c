@@ -857,6 +857,24 @@ inbox_drop(void *db, const TsMapping *m, const char **ids, int n)
 	}
 }
 
+static bool
+has_object(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	MemLink    *l = mem_link(s, task_id, mapping_id);
+
+	return l && l->external_id;
+}
+
+/* A link of a task that never came to an object makes way for one that has. */
+static void
+clear_way(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	MemLink    *l = mem_link(s, task_id, mapping_id);
+
+	if (l && l->external_id == NULL)
+		l->used = false;
+}
+
 static MemInbox *
 waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 {
@@ -867,7 +885,7 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 		if (w->used && l->uid && !w->row.gone && same(w->row.uid, l->uid) &&
 			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
 			(same(w->mapping_id, l->mapping_id) ? !same(w->row.external_id, l->external_id)
-			 : mem_link(s, l->task_id, w->mapping_id) == NULL))
+			 : !has_object(s, l->task_id, w->mapping_id)))
 			return w;
 	}
 	return NULL;
@@ -938,8 +956,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 {
 	MemTask    *t = mem_task(s, l->task_id);
 
-	if (gone)
-		gone->used = false;
+	gone->used = false;
 	move_journal(s, l->task_id, l->mapping_id, other->mapping_id);
 	note_owed(s, &mem_mapping(s, other->mapping_id)->m, l->task_id);
 	l->used = false;
@@ -967,8 +984,8 @@ relink_moves(void *db, const TsMapping *m)
 			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			continue;
 		w = waiting_move(s, l, m->provider_id);
-		if ((gone == NULL || !gone->row.gone) && !(w && same(w->row.external_id, l->external_id)))
-			continue;				/* one id is one object, wherever it is */
+		if (gone == NULL || !gone->row.gone)
+			continue;
 		if (link_elsewhere(s, l))
 		{
 			if (s->trace)
@@ -982,11 +999,11 @@ relink_moves(void *db, const TsMapping *m)
 			continue;
 		if (s->trace)
 			tap_note("       relink %s: %s to %s", l->task_id, l->external_id, w->row.external_id);
-		if (gone)
-			gone->used = false;
+		gone->used = false;
 		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
 		note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
 		move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
+		clear_way(s, l->task_id, w->mapping_id);
 		l->mapping_id = w->mapping_id;
 		l->external_id = (char *) w->row.external_id;
 		l->etag = NULL;
@@ -1184,6 +1201,7 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		case TS_LINK_SET:
 			if (c->moved_to)
 			{
+				clear_way(s, c->task_id, c->moved_to);
 				if (mem_link(s, c->task_id, c->moved_to) ||
 					link_by_external_id(s, c->moved_to, c->external_id))
 					raise(s, "23505", "duplicate key of a link");

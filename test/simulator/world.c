@@ -275,6 +275,8 @@ link_inconsistency(World *w, const MemLink *l)
 	TsTask		here,
 				there;
 
+	if (l->dead)
+		return t ? psprintf("the link of task %s at %s is dead", l->task_id, m->id) : NULL;
 	if (t == NULL)
 		return psprintf("the task of link %s at %s is gone", l->task_id, m->id);
 	if (strcmp(t->project, m->project_id) != 0)
