@@ -194,6 +194,7 @@ CREATE TABLE tasksync.task_intent (
 	payload text,
 	attempt uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 	sent_at timestamptz,
+	in_doubt_since timestamptz,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	PRIMARY KEY (mapping_id, task_id, user_id),
 	FOREIGN KEY (mapping_id, user_id)

@@ -211,6 +211,7 @@ COMMENT ON COLUMN tasksync.task_intent.snap IS 'the task as it was when read';
 COMMENT ON COLUMN tasksync.task_intent.payload IS 'the text sent';
 COMMENT ON COLUMN tasksync.task_intent.attempt IS 'id of this attempt, for services that take one';
 COMMENT ON COLUMN tasksync.task_intent.sent_at IS 'when the request left';
+COMMENT ON COLUMN tasksync.task_intent.in_doubt_since IS 'when a later sync found that its outcome was not recorded';
 COMMENT ON COLUMN tasksync.task_intent.created_at IS 'when it was planned';
 
 COMMENT ON TABLE tasksync.task_inbox IS 'what came from a service and is not merged yet';

@@ -169,8 +169,8 @@ typedef struct TsProvider
 	int			push_batch;		/* objects in one PUSH conversation */
 
 	/*
-	 * Without TS_CAP_CLIENT_IDS: seconds after which a complete listing that
-	 * does not show a created object proves that it was not made.
+	 * How many seconds listings may be behind.  Until then an object that was
+	 * made may not be listed yet, nor one that moved in its new list.
 	 */
 	int			listing_lag;
 

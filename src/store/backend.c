@@ -101,6 +101,7 @@ const TsStore ts_sql_store = {
 	.candidates = ts_store_candidates,
 	.intents_put = ts_store_intents_put,
 	.intents = ts_store_intents,
+	.intents_doubt = ts_store_intents_doubt,
 	.push_end = ts_store_push_end,
 	.list_made = ts_store_list_made,
 	.list_agreed = ts_store_list_agreed,

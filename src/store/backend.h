@@ -114,6 +114,7 @@ extern int	ts_store_relink_moves(void *db, const TsMapping *m);
 /* outbox.c */
 extern void ts_store_intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n);
 extern TsIntent *ts_store_intents(void *db, const TsMapping *m, int *n);
+extern void ts_store_intents_doubt(void *db, const TsMapping *m);
 extern void ts_store_push_end(void *db, const TsMapping *m);
 
 /* apply.c */

@@ -71,7 +71,8 @@ TsInboxRow *
 ts_store_inbox(void *db, const TsMapping *m, int *n)
 {
 	static TsStatement stmt = {
-		"SELECT i.external_task_id, i.payload, i.etag, i.gone, i.fetch_seq, i.wait_for, i.external_uid"
+		"SELECT i.external_task_id, i.payload, i.etag, i.gone, i.fetch_seq, i.wait_for, i.external_uid,"
+		" (EXTRACT(epoch FROM i.created_at) * 1000000)::bigint"
 		" FROM tasksync.task_inbox i"
 		" JOIN tasksync.task_list_mapping m ON m.id = i.mapping_id AND m.user_id = i.user_id"
 		" WHERE i.mapping_id = $1 AND i.user_id = $2"
@@ -98,6 +99,7 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		rows[i].fetch_seq = ts_col_long(i, 5);
 		rows[i].wait_for = ts_col_text(i, 6, NULL);
 		rows[i].uid = ts_col_text(i, 7, NULL);
+		rows[i].since = ts_col_long(i, 8);
 	}
 	return rows;
 }

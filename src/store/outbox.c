@@ -71,7 +71,7 @@ ts_store_intents(void *db, const TsMapping *m, int *n)
 	static TsStatement stmt = {
 		"SELECT w.task_id::text, w.kind, w.external_task_id, w.etag, w.snap::text, w.payload,"
 		" w.patch ->> 'list', w.patch ->> 'mapping',"
-		" (EXTRACT(epoch FROM w.sent_at) * 1000000)::bigint"
+		" (EXTRACT(epoch FROM w.in_doubt_since) * 1000000)::bigint"
 		" FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2 ORDER BY w.task_id",
 		{UUIDOID, TEXTOID}
 	};
@@ -97,9 +97,21 @@ ts_store_intents(void *db, const TsMapping *m, int *n)
 		t->payload = ts_col_text(i, 6, &t->payload_len);
 		t->target_list = ts_col_text(i, 7, NULL);
 		t->target_mapping_id = ts_col_text(i, 8, NULL);
-		t->sent_at = ts_col_long(i, 9);
+		t->in_doubt_since = ts_col_long(i, 9);
 	}
 	return intents;
+}
+
+void
+ts_store_intents_doubt(void *db, const TsMapping *m)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_intent w SET in_doubt_since = pg_catalog.now()"
+		" WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.in_doubt_since IS NULL",
+		{UUIDOID, TEXTOID}
+	};
+
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
 }
 
 /*
@@ -127,14 +139,24 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"   WHERE t.id = c.task_id AND " TS_OF_USER("t", "$2") " AND t.project_id = m.project_id"
 		"    AND CASE WHEN l.id IS NULL THEN " TS_BELONGS("t", "m")
 		"     WHEN l.state = 'DEAD' THEN false"
-		"     ELSE l.retry_at IS NOT NULL"
-		"      OR tasksync.task_fields(t) - $4::text[] IS DISTINCT FROM l.local_base END)"
+		"     ELSE tasksync.task_fields(t) - $4::text[] IS DISTINCT FROM l.local_base END)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
 		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
 		"   WHERE " TS_MINE("l") " AND l.task_id = c.task_id AND l.state = 'LIVE'"
 		"    AND t.project_id IS DISTINCT FROM m.project_id)",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTARRAYOID}
+	};
+	/* What was refused, and is as it was before: there is nothing left to be tried. */
+	static TsStatement mended = {
+		"UPDATE tasksync.task_link l SET retry_at = NULL, fail_count = 0, error_code = NULL,"
+		" error_message = NULL, sync_status = 'SYNCED'"
+		" FROM tasksync.task t, tasksync.task_list_mapping m"
+		" WHERE " TS_MINE("l") " AND l.retry_at IS NOT NULL AND l.external_task_id IS NOT NULL"
+		"  AND t.id = l.task_id AND " TS_OF_USER("t", "$2")
+		"  AND m.id = $1 AND m.user_id = $2 AND t.project_id = m.project_id"
+		"  AND tasksync.task_fields(t) - $3::text[] = l.local_base",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
 	static TsStatement compared = {
 		"UPDATE tasksync.mapping_state s SET compared_at = pg_catalog.now()"
@@ -153,6 +175,7 @@ ts_store_push_end(void *db, const TsMapping *m)
 			uncarried[n++] = ts_field_info[f].name;
 	ts_run(&done, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot),
 		   ts_texts(uncarried, n));
+	ts_run(&mended, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
 	if (m->compare_due)
 		ts_run(&compared, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot));
 }

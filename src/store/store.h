@@ -117,7 +117,7 @@ typedef struct TsIntent
 	size_t		payload_len;
 	char	   *target_list;	/* MOVE */
 	char	   *target_mapping_id;
-	int64		sent_at;		/* read back: microseconds since 1970-01-01 UTC */
+	int64		in_doubt_since; /* read back: microseconds since 1970-01-01 UTC; 0: not yet */
 } TsIntent;
 
 /* A value that lost, or two that wait for a person. */
@@ -195,6 +195,7 @@ typedef struct TsInboxRow
 	const char *etag;
 	bool		gone;
 	int64		fetch_seq;
+	int64		since;			/* read back: when it came, microseconds since 1970-01-01 UTC */
 	const char *wait_for;		/* TS_WAIT_…, or NULL */
 	TsError		error;
 } TsInboxRow;
@@ -260,6 +261,8 @@ typedef struct TsStore
 	TsLinkRow  *(*candidates) (void *db, const TsMapping *m, const char *after, int limit, int *n);
 	void		(*intents_put) (void *db, const TsMapping *m, const TsIntent *intents, int n);
 	TsIntent   *(*intents) (void *db, const TsMapping *m, int *n);
+	/* whoever sent these is no more: they are in doubt from now on */
+	void		(*intents_doubt) (void *db, const TsMapping *m);
 	/* journal rows up to the candidates' snapshot, of tasks that owe nothing now, are done */
 	void		(*push_end) (void *db, const TsMapping *m);
 

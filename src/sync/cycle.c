@@ -71,6 +71,7 @@ ts_cycle_begin(const TsEnv *env, const TsCycleSpec *spec)
 									 (spec->nmappings + spec->nsiblings + 1));
 	c->stage_end = TS_PHASE_BARRIER;
 	c->result.retry_after = -1;
+	c->started_at = env->now(env->arg);
 	for (int i = 0; i < spec->nmappings; i++)
 		add_run(c, &spec->mappings[i], false);
 	return c;
@@ -176,6 +177,13 @@ ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total)
 {
 	if (c->env->progress)
 		c->env->progress(c->env->arg, r->m, doing, done, total);
+}
+
+/* How far listings may be behind, in microseconds. */
+int64
+ts_listing_lag(const TsCycle *c)
+{
+	return c->spec->provider->listing_lag * INT64CONST(1000000);
 }
 
 /* The run of a mapping, if its list is among those read by this cycle. */

@@ -127,6 +127,7 @@ struct TsCycle
 	TsRun	   *runs;
 	int			nruns;
 	int			current;
+	int64		started_at;
 	bool		siblings_in;
 	bool		unread;			/* some list could not be read: what is gone may be there */
 	bool		pulled_again;	/* lists read before something was found moving were read once more */
@@ -154,6 +155,7 @@ extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid, const char *marker);
 extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsError *err);
 extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);
+extern int64 ts_listing_lag(const TsCycle *c);
 extern TsRun *ts_run_of(const TsCycle *c, const char *mapping_id);
 extern bool ts_beyond_bounds(const TsCycle *c, int64 deletions, int64 links);
 
@@ -206,6 +208,7 @@ extern void ts_merge_matched(TsCycle *c, TsRun *r);
 extern void ts_merge_tombstones(TsCycle *c, TsRun *r, char **external_ids, int n);
 extern void ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,
 						const TsParent *parent, TsPlan *plan);
+extern bool ts_is_out_of_place(const TsLinkRow *row);
 extern void ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *plan,
 								const TsRemoteTask *remote, TsChange *change,
 								TsSideCounts *counts);

@@ -102,6 +102,16 @@ date_completion(TsCycle *c, TsChange *change)
 }
 
 /*
+ * The task was deleted or moved while its object was on the way: nobody wrote
+ * into the journal for a link that was yet to be.
+ */
+bool
+ts_is_out_of_place(const TsLinkRow *row)
+{
+	return row->task_id && (!row->has_local || !row->in_project);
+}
+
+/*
  * The change that carries out a plan for an object that is there.  The
  * caller fills in external id, etag and payload.
  */
@@ -121,7 +131,7 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 	change->uid = remote->uid;
 	change->parent_uid = remote->task.value[TS_PARENT_TASK_ID];
 	change->modified_at = remote->modified_at;
-	change->owes = plan->remote_patch.known != 0;
+	change->owes = plan->remote_patch.known != 0 || ts_is_out_of_place(row);
 	if (plan->local_action == TS_ACTION_CREATE && row->task_id == NULL)
 	{
 		char	   *id = palloc(37);

@@ -459,6 +459,15 @@ ts_is_copy(const TsRun *r, const char *external_id)
 	return r->barrier_passed && was_seen(r, external_id);
 }
 
+/* Would the lists that were read since tell of what is gone here and has come there? */
+static bool
+is_told_everywhere(const TsCycle *c, const TsInboxRow *row)
+{
+	int64		lag = ts_listing_lag(c);
+
+	return lag == 0 || row->since + lag <= c->started_at;
+}
+
 /*
  * Settle what moved.  What is left is asked for once more, since it may have
  * come and gone while the other lists were read: an object that is there
@@ -483,7 +492,7 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 		const TsInboxRow *row = &w.rows[i];
 		bool		copy = row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
 
-		if (r->again_seq && row->fetch_seq >= r->again_seq)
+		if ((r->again_seq && row->fetch_seq >= r->again_seq) || !is_told_everywhere(c, row))
 			continue;
 		if (copy)
 			mark_seen(r, row->external_id);

@@ -192,8 +192,7 @@ note_overruled(SettleWork *w, const TsDelivery *d, const TsLinkRow *row)
 	TsError		err = {0};
 	TsChange   *change;
 
-	if (w->r->m->direction != TS_TO_PROVIDER || row->payload == NULL ||
-		(d->intent.kind != TS_PUSH_UPDATE && !deleting) ||
+	if (row->payload == NULL || (d->intent.kind != TS_PUSH_UPDATE && !deleting) ||
 		!ts_decode(w->c, row->payload, row->payload_len, &seen, &err) || !seen.is_task)
 		return;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
@@ -241,6 +240,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *par
 	else
 	{
 		change->link_action = TS_LINK_SET;
+		change->owes = ts_is_out_of_place(row);
 		change->local_base = row->local_base;
 		change->remote_base = row->remote_base;
 		change->uid = d->intent.external_id ? d->uid : d->push.new_external_id;
@@ -394,16 +394,12 @@ set_copy_bases(const TsDelivery *d, const TsLinkRow *row, TsChange *change)
 }
 
 /*
- * A copy in the list that the task moved to.  About one that was there before,
- * and not by this move, nobody can say who changed what since: it gets no bases.
+ * A copy in the list that the task moved to.  One that was there already is ours
+ * of an earlier try, or the object itself, which somebody moved at the same time.
  */
 static void
 settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change)
 {
-	bool		ours = d->push.outcome == TS_OUTCOME_DONE || d->resent;
-
-	if (d->push.outcome == TS_OUTCOME_IN_DOUBT)
-		return;					/* looked into by the next sync: the one here is there still */
 	change->clear_intent = true;
 	if (d->push.outcome == TS_OUTCOME_REFUSED)
 		settle_failed(w, d, change);
@@ -418,8 +414,7 @@ settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change
 	change->payload_len = d->intent.payload_len;
 	change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
 	change->write_seq = w->write_seq;
-	if (ours)
-		set_copy_bases(d, row, change);
+	set_copy_bases(d, row, change);
 	d->again = true;			/* and now the one here */
 	w->pushed.updated++;
 }
@@ -483,13 +478,15 @@ static void
 settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
 {
 	change->task_id = d->intent.task_id;
+	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && (!d->read_back || d->resent || d->copying))
+		return;					/* the intent stays until somebody can look */
+	if (d->push.outcome == TS_OUTCOME_NOT_SENT && d->resent)
+		return;					/* … or could send it again */
 	if (d->copying)
 	{
 		settle_copy(w, d, row, change);
 		return;
 	}
-	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && (!d->read_back || d->resent))
-		return;					/* the intent stays until somebody can look */
 	if (has_no_version(d))
 		settle_versionless(w, d, change);
 	else if (d->intent.kind == TS_PUSH_DELETE)
@@ -662,13 +659,27 @@ ts_settle_found(TsCycle *c, TsRun *r, const TsObservation *obs, const char *task
  * Recovery: the intents that an earlier cycle left behind are in doubt.
  */
 
+static void
+doubt_body(void *arg)
+{
+	SettleWork *w = arg;
+	bool		new = false;
+
+	intents_body(w);
+	for (int i = 0; i < w->nintents; i++)
+		new |= w->intents[i].in_doubt_since == 0;
+	if (!new)
+		return;
+	w->c->env->store->intents_doubt(w->c->env->db, w->r->m);
+	intents_body(w);
+}
+
 /* Has it been long enough, for a complete listing to show what this has made? */
 static bool
 would_be_listed(const TsCycle *c, const TsIntent *intent)
 {
 	return intent->kind == TS_PUSH_CREATE && intent->external_id == NULL &&
-		c->env->now(c->env->arg) >=
-		intent->sent_at + c->spec->provider->listing_lag * INT64CONST(1000000);
+		c->env->now(c->env->arg) >= intent->in_doubt_since + ts_listing_lag(c);
 }
 
 void
@@ -679,7 +690,7 @@ ts_phase_recover(TsCycle *c, TsRun *r)
 	r->nread_back = 0;
 	r->after_settle = TS_PHASE_PULL;
 	r->phase = TS_PHASE_PULL;
-	if (!ts_transact(c, r, intents_body, &w) || w.nintents == 0)
+	if (!ts_transact(c, r, doubt_body, &w) || w.nintents == 0)
 		return;
 	r->ndeliveries = w.nintents;
 	r->deliveries = MemoryContextAllocZero(r->batch_cxt, sizeof(TsDelivery) * w.nintents);

@@ -36,7 +36,10 @@ static bool
 is_somewhere(const MemDb *db, const Value *v)
 {
 	for (int i = 0; i < db->ntasks; i++)
-		if ((db->tasks[i].exists || db->tasks[i].in_trash) && is_kept(&db->tasks[i].fields, v))
+		if (db->tasks[i].exists && is_kept(&db->tasks[i].fields, v))
+			return true;
+	for (int i = 0; i < db->ntrash; i++)
+		if (is_kept(&db->trash[i].fields, v))
 			return true;
 	for (int i = 0; i < db->nconflicts; i++)
 		if (is_kept(&db->conflicts[i].conflict.local, v) || is_kept(&db->conflicts[i].conflict.remote, v))
@@ -96,7 +99,8 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 
 		if (v->field != f || strcmp(v->text, text) != 0)
 			continue;
-		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE &&
+		/* A mapping that goes to the provider only lets their edits be, until it is flipped. */
+		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips &&
 			count_spawned(run, v->item) == 0)
 			return psprintf("\"%s\" came back", text);
 		return v->item == item ? NULL

@@ -320,7 +320,13 @@ delete_task(MemStore *s, MemTask *t)
 
 	write_journal(s, t, TS_ALL_FIELDS, true);
 	t->exists = false;
-	t->in_trash = s->origin != NULL;
+	if (s->origin)
+	{
+		MemTrash   *old = ADD(s, s->db.trash, s->db.ntrash);
+
+		old->task_id = t->id;
+		old->fields = t->fields;
+	}
 	for (int i = 0; i < s->db.ntasks; i++)
 		if (s->db.tasks[i].exists &&
 			same(s->db.tasks[i].fields.value[TS_PARENT_TASK_ID], t->id))
@@ -460,6 +466,7 @@ copy_db(MemDb *to, const MemDb *from)
 	COPY_ROWS(dead, ndead);
 	COPY_ROWS(changes, nchanges);
 	COPY_ROWS(conflicts, nconflicts);
+	COPY_ROWS(trash, ntrash);
 	COPY_ROWS(mappings, nmappings);
 	to->seq = from->seq;
 	to->task_writes = from->task_writes;
@@ -792,12 +799,14 @@ inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 	{
 		MemInbox   *w = inbox_row(s, m->id, rows[i].external_id);
 		bool		failed = ts_failed(&rows[i].error);
+		int64		since = w ? w->row.since : s->now;
 
 		if (w == NULL)
 			ADD_OR_REUSE(w, s, s->db.inbox, s->db.ninbox);
 		w->used = true;
 		w->mapping_id = m->id;
 		w->row = rows[i];
+		w->row.since = since;
 		w->row.external_id = keep(s, rows[i].external_id);
 		w->row.etag = keep(s, rows[i].etag);
 		w->row.uid = keep(s, rows[i].uid);
@@ -1145,6 +1154,9 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 		if (c->revived)
 		{
 			fields = c->local_base;
+			for (int i = 0; i < s->db.ntrash; i++)
+				if (same(s->db.trash[i].task_id, c->task_id))
+					fields = s->db.trash[i].fields;
 			for (int i = 0; i < s->db.nchanges; i++)
 				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id))
 					fields = s->db.changes[i].old;
@@ -1431,9 +1443,20 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 		w->intent.payload = keep(s, intents[i].payload);
 		w->intent.target_list = keep(s, intents[i].target_list);
 		w->intent.target_mapping_id = keep(s, intents[i].target_mapping_id);
-		w->intent.sent_at = s->now;
+		w->intent.in_doubt_since = 0;
 		keep_task(s, &w->intent.snap, &intents[i].snap);
 	}
+}
+
+static void
+intents_doubt(void *db, const TsMapping *m)
+{
+	MemStore   *s = db;
+
+	for (int i = 0; i < s->db.nintents; i++)
+		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, m->id) &&
+			s->db.intents[i].intent.in_doubt_since == 0)
+			s->db.intents[i].intent.in_doubt_since = s->now;
 }
 
 static TsIntent *
@@ -1462,7 +1485,7 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 		return t && belongs(s, m, t);
 	if (l->dead || (l->parted && t && !same(t->project, m->project_id)))
 		return false;
-	return t == NULL || !same(t->project, m->project_id) || l->retry_at != 0 ||
+	return t == NULL || !same(t->project, m->project_id) ||
 		ts_task_diff(&l->local_base, &t->fields, s->carries) != 0;
 }
 
@@ -1475,6 +1498,13 @@ push_end(void *db, const TsMapping *m)
 		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
 			!owes(s, m, s->db.changes[i].task_id))
 			s->db.changes[i].synced = true;
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+
+		if (l->used && l->retry_at && same(l->mapping_id, m->id) && !owes(s, m, l->task_id))
+			l->retry_at = l->fail_count = 0;
+	}
 	mem_mapping(s, m->id)->m.compare_due = false;
 }
 
@@ -1538,6 +1568,7 @@ const TsStore memory_store = {
 	.candidates = candidates,
 	.intents_put = intents_put,
 	.intents = intents,
+	.intents_doubt = intents_doubt,
 	.push_end = push_end,
 	.list_made = list_made,
 	.list_agreed = list_agreed,

@@ -29,12 +29,12 @@
 #define MEM_MAX_DEAD	512
 #define MEM_MAX_CHANGES 1024
 #define MEM_MAX_CONFLICTS 512
+#define MEM_MAX_TRASH	256
 
 typedef struct MemTask
 {
 	char	   *id;
 	bool		exists;
-	bool		in_trash;		/* deleted by a sync: its fields are kept */
 	char	   *project;
 	char	   *home;			/* provider id or NULL */
 	TsTask		fields;
@@ -104,6 +104,13 @@ typedef struct MemConflict
 	TsConflict	conflict;
 } MemConflict;
 
+/* A task that a sync deleted. */
+typedef struct MemTrash
+{
+	char	   *task_id;
+	TsTask		fields;
+} MemTrash;
+
 typedef struct MemMapping
 {
 	TsMapping	m;
@@ -128,6 +135,8 @@ typedef struct MemDb
 	int			nchanges;
 	MemConflict conflicts[MEM_MAX_CONFLICTS];
 	int			nconflicts;
+	MemTrash	trash[MEM_MAX_TRASH];
+	int			ntrash;
 	MemMapping	mappings[MEM_MAX_MAPPINGS];
 	int			nmappings;
 	int64		seq;

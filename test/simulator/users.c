@@ -281,6 +281,7 @@ may_be_moved(Run *run, FakeService *s, const FakeObject *o)
 		return false;
 	for (int i = 0; i < db->nlinks; i++)
 		if (db->links[i].used && db->links[i].external_id &&
+			world_service(run->w, db->links[i].mapping_id) == s &&
 			strcmp(db->links[i].external_id, o->id) == 0)
 			return true;
 	return fake_member(o->payload, "keep")[0] != '\0';	/* made there */

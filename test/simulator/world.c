@@ -221,6 +221,15 @@ count_writes(const World *w)
 	return w->services[0].writes + w->services[1].writes + w->store->db.task_writes;
 }
 
+static bool
+in_doubt(const World *w)
+{
+	for (int i = 0; i < w->store->db.nintents; i++)
+		if (w->store->db.intents[i].used)
+			return true;
+	return false;
+}
+
 /* A round that wrote nothing, after one that did not either: only then it is at rest. */
 int
 world_settle(World *w, int max_rounds)
@@ -241,7 +250,7 @@ world_settle(World *w, int max_rounds)
 			}
 		world_sync(w, "P1", NULL, &result);
 		world_sync(w, "P2", NULL, &result);
-		quiet = count_writes(w) == writes ? quiet + 1 : 0;
+		quiet = count_writes(w) == writes && !in_doubt(w) ? quiet + 1 : 0;
 		if (quiet == 2)
 			return round;
 	}
