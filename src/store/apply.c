@@ -252,6 +252,14 @@ revive_tasks(const Columns *cols)
 		   texts(cols, get_local_base));
 }
 
+/* One statement over (mapping, user, task ids). */
+static void
+run_by_task(const Columns *cols, TsStatement *stmt)
+{
+	if (cols->n > 0)
+		ts_run(stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id));
+}
+
 /* What a sync overwrites or deletes here is kept, for undo_sync. */
 static void
 keep_in_trash(const Columns *cols, const char *action)
@@ -304,9 +312,20 @@ delete_tasks(const Columns *cols)
 		{TEXTOID, TEXTARRAYOID}
 	};
 
+	/* Their subtasks become top-level by that, which is no edit of anybody's here. */
+	static TsStatement orphans = {
+		"UPDATE tasksync.task_link l"
+		" SET local_base = l.local_base || '{\"parent_task_id\": null}'"
+		" FROM tasksync.task t WHERE " TS_MINE("l") " AND t.id = l.task_id AND " TS_OF_USER("t", "$2")
+		" AND t.parent_task_id = ANY ($3::uuid[])"
+		" AND l.local_base ->> 'parent_task_id' = t.parent_task_id::text",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+
 	if (cols->n == 0)
 		return;
 	keep_in_trash(cols, "DELETE");
+	run_by_task(cols, &orphans);
 	ts_run(&stmt, ts_text(cols->m->user_id), texts(cols, get_task_id));
 }
 
@@ -472,14 +491,6 @@ copy_links(const Columns *cols)
 			   texts(cols, get_uid), texts(cols, get_parent_uid), texts(cols, get_payload),
 			   texts(cols, get_write_seq), texts(cols, get_local_base),
 			   texts(cols, get_remote_base));
-}
-
-/* One statement over (mapping, user, task ids). */
-static void
-run_by_task(const Columns *cols, TsStatement *stmt)
-{
-	if (cols->n > 0)
-		ts_run(stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id));
 }
 
 static void

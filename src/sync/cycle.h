@@ -103,6 +103,8 @@ typedef struct TsRun
 	/* push */
 	int			pass;
 	bool		again;			/* something was merged on the way: one more pass */
+	TsIds		waiting;		/* tasks that come after their parents */
+	int64		pushed_before;	/* … and how many were created before this pass */
 	char	   *after;			/* keyset position among the candidates */
 	bool		last_candidates;
 	TsLinkRow  *rows;			/* candidates of this batch … */

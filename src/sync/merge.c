@@ -170,7 +170,7 @@ is_earlier(const char *time, const char *known)
 
 /* May this observation be older than what we know?  (A listing may lag behind.) */
 static bool
-is_stale(const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
+is_stale(const MergeWork *w, const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
 {
 	*superseded = false;
 	if (item->obs.etag == NULL || (row->etag && strcmp(row->etag, item->obs.etag) == 0))
@@ -179,7 +179,8 @@ is_stale(const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
 		if (strcmp(row->prev_etags[i], item->obs.etag) == 0 && !item->fresh)
 			return *superseded = true;
 	return item->seq < row->write_seq ||
-		(!item->fresh && is_earlier(item->remote.modified_at, row->modified_at));
+		(!item->fresh && (ts_listing_lag(w->c) > 0 ||
+						  is_earlier(item->remote.modified_at, row->modified_at)));
 }
 
 static bool
@@ -279,7 +280,7 @@ merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pa
 	TsPlan		plan;
 	bool		superseded;
 
-	if (is_stale(item, row, &superseded))
+	if (is_stale(w, item, row, &superseded))
 	{
 		item->verdict = superseded ? TS_MERGE_DONE : TS_MERGE_REFETCH;
 		return false;
@@ -725,6 +726,7 @@ bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *chang
 	else if (plan.remote_action == TS_ACTION_CREATE)
 	{
 		change->link_action = TS_LINK_UNBIND;
+		change->owes = true;
 		conflict_from_plan(row, &plan, NULL, change);
 		w->conflicts += change->has_conflict;
 	}

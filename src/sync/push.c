@@ -95,7 +95,7 @@ deliver_create(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 
 	if (!outgoing_task(c, row, &task))
 	{
-		r->again = true;		/* after its parent */
+		ts_ids_add(r, &r->waiting, row->task_id);
 		return false;
 	}
 	prepare(d, row, TS_PUSH_CREATE);
@@ -246,19 +246,42 @@ load_candidates(TsCycle *c, TsRun *r)
 	return true;
 }
 
-/* Every candidate was looked at: once more if the world moved meanwhile. */
 static void
-end_of_pass(TsRun *r)
+waiting_body(void *arg)
 {
+	PushWork   *w = arg;
+	TsRun	   *r = w->r;
+	TsChange   *changes = palloc0(sizeof(TsChange) * r->waiting.n);
+
+	for (int i = 0; i < r->waiting.n; i++)
+	{
+		changes[i].task_id = r->waiting.id[i];
+		changes[i].owes = true;
+	}
+	w->c->env->store->apply(w->c->env->db, r->m, changes, r->waiting.n);
+}
+
+/*
+ * Every candidate was looked at: once more if the world moved meanwhile, or if
+ * parents were created that others waited for.  Who still waits is to be
+ * looked at by the next sync.
+ */
+static void
+end_of_pass(TsCycle *c, TsRun *r)
+{
+	PushWork	w = {c, r};
+	bool		parents = r->waiting.n > 0 && c->result.pushed.created > r->pushed_before;
+
 	r->after = NULL;
 	r->last_candidates = false;
-	if (r->again && ++r->pass < TS_PUSH_PASSES)
+	r->pushed_before = c->result.pushed.created;
+	if (parents || (r->again && ++r->pass < TS_PUSH_PASSES))
 	{
 		r->again = false;
-		r->deletes.n = r->ndeleted = 0;
-		return;
+		r->waiting.n = r->deletes.n = r->ndeleted = 0;
 	}
-	r->phase = TS_PHASE_PUSHED;
+	else if (r->waiting.n == 0 || ts_transact(c, r, waiting_body, &w))
+		r->phase = TS_PHASE_PUSHED;
 }
 
 void
@@ -275,7 +298,7 @@ ts_phase_candidates(TsCycle *c, TsRun *r)
 	{
 		if (r->last_candidates)
 		{
-			end_of_pass(r);
+			end_of_pass(c, r);
 			return;
 		}
 		if (!load_candidates(c, r))

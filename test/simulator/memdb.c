@@ -1318,6 +1318,22 @@ trace_change(const TsMapping *m, const TsChange *c)
 				 shown_task(&c->conflict.local), shown_task(&c->conflict.remote));
 }
 
+/* Subtasks of what a sync deletes become top-level, which is no edit of anybody's here. */
+static void
+orphan_quietly(MemStore *s, const TsMapping *m, const char *parent_id)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+		MemTask    *t = l->used && same(l->mapping_id, m->id) ? mem_task(s, l->task_id) : NULL;
+
+		if (t && same(t->fields.value[TS_PARENT_TASK_ID], parent_id) &&
+			(l->local_base.known & BIT(TS_PARENT_TASK_ID)) &&
+			same(l->local_base.value[TS_PARENT_TASK_ID], parent_id))
+			l->local_base.value[TS_PARENT_TASK_ID] = NULL;
+	}
+}
+
 static void
 apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 {
@@ -1344,6 +1360,8 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 			note_conflict(s, m, c);
 		if (c->owes)
 			note_owed(s, m, c->task_id);
+		if (c->task_action == TS_ACTION_DELETE && mem_task(s, c->task_id))
+			orphan_quietly(s, m, c->task_id);
 		if (c->task_action == TS_ACTION_DELETE && mem_task(s, c->task_id))
 			delete_task(s, mem_task(s, c->task_id));
 		if (c->dead_external_id)
