@@ -8,6 +8,7 @@
 #ifndef TASKSYNC_CYCLE_H
 #define TASKSYNC_CYCLE_H
 
+#include "sync/guard.h"
 #include "sync/sync.h"
 
 #define TS_OBSERVE_BATCH	1000 /* observations merged in one transaction */

@@ -38,6 +38,9 @@ ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remo
 	in.remote_time = remote ? remote->modified_at : NULL;
 	in.remote_parent = parent ? parent->task_id : NULL;
 	in.circular = parent && parent->circular;
+	if (!ts_guarded(TS_GUARD_FIELD_MERGE) && in.local && in.remote && in.remote_base &&
+		ts_task_diff(in.remote_base, in.remote, in.carries) != 0)
+		in.local_base = in.local;	/* theirs, whatever was changed here */
 	ts_plan_task(&in, plan);
 }
 
@@ -127,7 +130,7 @@ ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *pl
 		change->task_patch.known &= ~plan->as_before;
 	change->link_action = TS_LINK_SET;
 	change->local_base = plan->local_base;
-	change->remote_base = plan->remote_base;
+	change->remote_base = ts_guarded(TS_GUARD_DUAL_BASE) ? plan->remote_base : plan->local_base;
 	change->uid = remote->uid;
 	change->parent_uid = remote->task.value[TS_PARENT_TASK_ID];
 	change->modified_at = remote->modified_at;
@@ -173,7 +176,7 @@ static bool
 is_stale(const MergeWork *w, const TsMergeItem *item, const TsLinkRow *row, bool *superseded)
 {
 	*superseded = false;
-	if (item->obs.etag == NULL || (row->etag && strcmp(row->etag, item->obs.etag) == 0))
+	if (!ts_guarded(TS_GUARD_STALE) || item->obs.etag == NULL || (row->etag && strcmp(row->etag, item->obs.etag) == 0))
 		return false;
 	for (int i = 0; i < row->nprev_etags; i++)
 		if (strcmp(row->prev_etags[i], item->obs.etag) == 0 && !item->fresh)
@@ -247,13 +250,14 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 {
 	TsPlan		plan;
 
-	if (row->id_is_dead && !item->fresh)
+	if (row->id_is_dead && !item->fresh && ts_guarded(TS_GUARD_DEAD))
 	{
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
 	/* It may be the linked object of that uid, from another list or with a new name. */
-	if (row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
+	if (ts_guarded(TS_GUARD_BARRIER) &&
+		row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
 		!is_copy(w, item, row->sibling))
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
@@ -373,7 +377,7 @@ marker_of(const TsRemoteTask *remote)
 {
 	const char *name = remote->marker ? remote->marker : remote->uid;
 
-	return name && is_uuid(name) ? name : NULL;
+	return name && is_uuid(name) && ts_guarded(TS_GUARD_MARKER) ? name : NULL;
 }
 
 static TsLinkRow *

@@ -175,6 +175,14 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 	ts_progress(c, r, "listing", r->nseen, 0);
 }
 
+typedef struct SeqWork
+{
+	TsCycle    *c;
+	TsRun	   *r;
+} SeqWork;
+
+static void pull_end_body(void *arg);
+
 static void
 listing_done(TsCycle *c, TsRun *r, TsConversation *conv)
 {
@@ -182,6 +190,12 @@ listing_done(TsCycle *c, TsRun *r, TsConversation *conv)
 	if (conv->cursor)
 		r->cursor = MemoryContextStrdup(r->cxt, conv->cursor);
 	r->phase = TS_PHASE_FETCH;
+	if (!ts_guarded(TS_GUARD_CURSOR))
+	{
+		SeqWork		w = {c, r};
+
+		ts_transact(c, r, pull_end_body, &w);
+	}
 }
 
 typedef struct PullStart
@@ -238,7 +252,8 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 	ts_progress(c, r, "listing", 0, 0);
 	op = ts_new_op(c, r, TS_OP_PULL);
 	op->cursor = r->m->cursor;
-	op->full = !r->m->first_pull && !r->read_before && (r->m->audit_due || r->lost_creates.n > 0);
+	op->full = !r->m->first_pull && !r->read_before &&
+		((r->m->audit_due && ts_guarded(TS_GUARD_AUDIT)) || r->lost_creates.n > 0);
 	op->want_payloads = r->m->first_pull && r->m->nlinks == 0;
 	ts_converse(c, r, listing_observed, listing_done);
 }
@@ -246,12 +261,6 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 /*
  * Fetching whole objects: those that changed, and those that are missing.
  */
-
-typedef struct SeqWork
-{
-	TsCycle    *c;
-	TsRun	   *r;
-} SeqWork;
 
 static void
 seq_body(void *arg)
@@ -343,7 +352,7 @@ ts_phase_absent(TsCycle *c, TsRun *r)
 		return;
 	for (int i = 0; i < w.n; i++)
 		if (!was_seen(r, w.ids[i]))
-			ts_ids_add(r, &r->fetch, w.ids[i]);
+			ts_ids_add(r, ts_guarded(TS_GUARD_ABSENCE) ? &r->fetch : &r->gone, w.ids[i]);
 	r->complete = false;		/* the listing's gaps are on the fetch list now */
 	r->was_complete = true;
 	forget_seen(r);
@@ -497,7 +506,8 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 		if (copy)
 			mark_seen(r, row->external_id);
 		if (copy || row->gone)
-			ts_ids_add(r, &r->fetch, row->external_id);
+			ts_ids_add(r, copy || ts_guarded(TS_GUARD_CONFIRM) ? &r->fetch : &r->gone,
+					   row->external_id);
 	}
 	r->phase = TS_PHASE_FETCH;
 }

@@ -224,7 +224,7 @@ start_sending(TsCycle *c, TsRun *r, TsPhase after)
 		if (r->deliveries[i].push.outcome == TS_OUTCOME_PENDING)
 			w.intents[w.n++] = r->deliveries[i].intent;
 	}
-	if (w.n > 0 && !ts_transact(c, r, intents_body, &w))
+	if (w.n > 0 && ts_guarded(TS_GUARD_INTENT) && !ts_transact(c, r, intents_body, &w))
 		return;
 	r->sent = r->nread_back = 0;
 	r->after_settle = after;

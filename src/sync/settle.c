@@ -120,6 +120,8 @@ move_bases(const TsDelivery *d, TsLinkRow *row)
 			set_base(&row->remote_base, f, meant);
 			beaten |= BIT(f);
 		}
+		else if (!ts_guarded(TS_GUARD_IN_DOUBT))
+			continue;			/* not ours, so send it again */
 		else if (d->intent.kind == TS_PUSH_CREATE ||
 				 !(row->remote_base.known & BIT(f)) ||
 				 !ts_value_equal(f, x, row->remote_base.value[f]))
@@ -679,7 +681,8 @@ static bool
 would_be_listed(const TsCycle *c, const TsIntent *intent)
 {
 	return intent->kind == TS_PUSH_CREATE && intent->external_id == NULL &&
-		c->env->now(c->env->arg) >= intent->in_doubt_since + ts_listing_lag(c);
+		(c->env->now(c->env->arg) >= intent->in_doubt_since + ts_listing_lag(c) ||
+		 !ts_guarded(TS_GUARD_AUTHORITATIVE));
 }
 
 void

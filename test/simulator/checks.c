@@ -9,7 +9,7 @@
  *		a record of a conflict
  *	  - no value has come back that somebody overwrote having seen it (but for
  *		tasks that somebody deleted: an edit elsewhere revives its own state)
- *	  - no value is there that nobody wrote
+ *	  - no value is there that nobody wrote, nor one less precise than it was
  *	  - what no service has a word for is as it was, and what only the service
  *		knows too
  *
@@ -109,10 +109,35 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 	return psprintf("\"%s\" of task %s was written by nobody", text, t->id);
 }
 
+/* "10:30:00" where "10:30:15" was written here, and nobody wrote 10:30 there. */
+static char *
+wrong_time(const Run *run, const MemTask *t)
+{
+	const char *text = t->fields.value[TS_DUE_TIME];
+	bool		here = false;
+
+	for (int i = 0; text && i < run->ntimes; i++)
+	{
+		const Time *time = &run->times[i];
+
+		if (time->item != item_of(&t->fields) || strncmp(time->text, text, 5) != 0)
+			continue;
+		if (!time->here || strcmp(time->text, text) == 0)
+			return NULL;
+		here = true;
+	}
+	return here ? psprintf("the time %s of task %s lost its seconds", text, t->id) : NULL;
+}
+
 static char *
 wrong_task(Run *run, const MemTask *t)
 {
+	const FakeService *s = run->w->services;
 	char	   *wrong = NULL;
+
+	/* Where it is a surprise, nobody can tell a write in doubt from another's edit. */
+	if (!s[0].surprises && !s[1].surprises)
+		wrong = wrong_time(run, t);
 
 	for (int f = 0; f < TRACKED && !wrong; f++)
 		wrong = wrong_value(run, t, tracked[f]);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "run.h"
+#include "sync/guard.h"
 #include "tap.h"
 
 /*
@@ -111,13 +112,15 @@ choose_habits(Run *run, FakeService *s)
 	s->stable_ids = s->server_names && run_one_in(run, 2);
 	s->unconditional = run_one_in(run, 4);
 	s->patches = run_one_in(run, 4);
+	s->surprises = run_one_in(run, 4);
 	s->spawns = run_one_in(run, 4);
 	s->no_moves = run_one_in(run, 4) && !s->stable_ids;
 	/* Moved by hand and by us at once: a list that takes both is beyond help. */
 	s->unique_uids = !s->server_names && (s->no_moves || run_one_in(run, 2));
 	s->no_etags = run_one_in(run, 4);
+	s->blind = !ts_guarded(TS_GUARD_CONDITION);
 	s->page = 1 + run_any(run, 4);
-	s->lag = run_one_in(run, 5) ? run_any(run, 100) * INT64CONST(1000000) : 0;
+	s->lag = run_one_in(run, 4) ? run_any(run, 300) * INT64CONST(1000000) : 0;
 	s->skew = run_one_in(run, 4) ? (run_any(run, 3) - 1) * INT64CONST(86400000000) : 0;
 }
 

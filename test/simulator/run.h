@@ -49,6 +49,14 @@ typedef struct Value
 	bool		deleted;		/* somebody who saw it deleted the task */
 } Value;
 
+/* A time of day that some user wrote: no service knows its seconds. */
+typedef struct Time
+{
+	char	   *text;
+	int			item;
+	bool		here;
+} Time;
+
 /* What users think of as one task, wherever it is; its titles say which. */
 typedef struct Item
 {
@@ -79,6 +87,8 @@ typedef struct Run
 
 	Value		values[MAX_VALUES];
 	int			nvalues;
+	Time		times[MAX_VALUES];
+	int			ntimes;
 	Item		items[MAX_ITEMS];
 	int			nitems;
 	int			nsyncs;

@@ -183,6 +183,13 @@ fake_task(const char *payload)
 	return task;
 }
 
+static void
+drop_seconds(TsTask *task)
+{
+	if (task->value[TS_DUE_TIME])
+		task->value[TS_DUE_TIME] = psprintf("%.6s00", task->value[TS_DUE_TIME]);
+}
+
 /* What the service makes of a document that it is given for an object. */
 static char *
 normalised(const char *payload, const char *id)
@@ -191,8 +198,7 @@ normalised(const char *payload, const char *id)
 
 	d.id = id;
 	d.mask = 0;
-	if (d.task.value[TS_DUE_TIME])
-		d.task.value[TS_DUE_TIME] = psprintf("%.6s00", d.task.value[TS_DUE_TIME]);
+	drop_seconds(&d.task);
 	return add_document(&d);
 }
 
@@ -537,7 +543,7 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	if (o == NULL || o->payload == NULL ||
 		strcmp(o->list, call->verb == FAKE_MOVE ? call->from_list : call->list) != 0)
 		return 404;
-	if (call->verb != FAKE_MOVE && !s->unconditional &&
+	if (call->verb != FAKE_MOVE && !s->unconditional && !s->blind &&
 		(call->etag == NULL || strcmp(call->etag, etag_of(o->rev)) != 0))
 		return 412;
 	if (call->verb == FAKE_MOVE && (s->no_moves || uid_taken(s, call->list, o->payload)))
@@ -673,7 +679,7 @@ fake_begin(const TsSite *site, const TsOp *op)
 static bool
 looks_first(const FakeConversation *c, const TsPush *p)
 {
-	return c->service->unconditional && !c->looked &&
+	return c->service->unconditional && !c->service->blind && !c->looked &&
 		(p->kind == TS_PUSH_UPDATE || p->kind == TS_PUSH_DELETE);
 }
 
@@ -918,6 +924,13 @@ complete_occurrence(TsTask *now, const TsCodecOptions *opt, const char **keep)
 		now->value[TS_DUE_DATE] = next_day(now->value[TS_DUE_DATE]);
 }
 
+/* Settings "SURPRISES": the provider does not know that the service drops seconds. */
+static bool
+knows_precision(const TsCodecOptions *opt)
+{
+	return opt->settings == NULL || strstr(opt->settings, "SURPRISES") == NULL;
+}
+
 /* Settings "SPAWNS": the service itself sees to the next occurrence. */
 static bool
 advances(const TsCodecOptions *opt)
@@ -943,6 +956,8 @@ fake_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t on
 			d.task.known |= BIT(f);
 			d.task.value[f] = task->value[f];
 		}
+	if (knows_precision(opt))
+		drop_seconds(&d.task);
 	if (d.task.value[TS_PRIORITY] && strcmp(d.task.value[TS_PRIORITY], "LOW") == 0)
 		d.task.value[TS_PRIORITY] = "NONE";
 	if (d.task.value[TS_TITLE] && strcmp(d.task.value[TS_TITLE], "unspeakable") == 0)

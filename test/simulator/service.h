@@ -70,8 +70,10 @@ typedef struct FakeService
 	int64		skew;			/* its clock is ahead, in microseconds */
 	bool		server_names;	/* the client does not name new objects, and writes a marker */
 	bool		stable_ids;		/* an object keeps its id when it moves */
-	bool		unconditional;	/* takes every write; the provider looks first */
+	bool		unconditional;	/* takes every write; the provider looks first … */
+	bool		blind;			/* … or does not */
 	bool		patches;		/* an update sets the fields that changed only */
+	bool		surprises;		/* its provider does not know that it drops seconds */
 	bool		spawns;			/* completing a recurring task makes the next, besides */
 	bool		no_moves;		/* moves are unsupported */
 	bool		unique_uids;	/* two objects of one uid in a list are refused */

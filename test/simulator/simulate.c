@@ -6,6 +6,8 @@
  *	  simulate [--seeds N] [--from S]		many runs; the failing ones are told
  *	  simulate --seed S						one, and all that happens in it
  *	  simulate --seed S --only K,K,…		… of its events these alone
+ *	  simulate --ablations [--seeds N] [--from S]	the build in which guards can be
+ *										switched off: each must be missed
  *
  * A run goes through some syncs while users write on all sides at every
  * boundary, requests get lost before or after their effect, transactions fail
@@ -22,6 +24,7 @@
 
 #include "pgshim.h"
 #include "run.h"
+#include "sync/guard.h"
 #include "tap.h"
 #include "utils/memutils.h"
 
@@ -128,10 +131,65 @@ tell_seed(uint64 seed, char *only)
 	return wrong != NULL;
 }
 
+#ifdef TASKSYNC_ABLATION
+
+bool		ts_guard_off[TS_NGUARDS];
+
+static const char *const guards[] = {
+	[TS_GUARD_DUAL_BASE] = "a base for each side",
+	[TS_GUARD_FIELD_MERGE] = "merging field by field",
+	[TS_GUARD_INTENT] = "intents before writes",
+	[TS_GUARD_IN_DOUBT] = "the rule of writes in doubt",
+	[TS_GUARD_MARKER] = "markers",
+	[TS_GUARD_AUTHORITATIVE] = "waiting for an authoritative listing",
+	[TS_GUARD_CURSOR] = "the cursor after the data",
+	[TS_GUARD_ABSENCE] = "asking for what is absent",
+	[TS_GUARD_STALE] = "asking for what may be stale",
+	[TS_GUARD_DEAD] = "remembering dead ids",
+	[TS_GUARD_AUDIT] = "complete listings now and then",
+	[TS_GUARD_BARRIER] = "waiting for moves",
+	[TS_GUARD_CONFIRM] = "asking once more before burying",
+	[TS_GUARD_CONDITION] = "conditional writes"
+};
+
+/* Without each guard, some of the runs must fail. */
+static int
+try_ablations(uint64 from, uint64 n)
+{
+	static Run	run;
+	int			unnoticed = 0;
+
+	for (int g = 0; g < TS_NGUARDS; g++)
+	{
+		int			nwrong = 0;
+
+		ts_guard_off[g] = true;
+		for (uint64 seed = from; seed < from + n; seed++)
+			nwrong += try_run(&run, seed, NULL, 0, false) != NULL;
+		ts_guard_off[g] = false;
+		printf("%sok %d - without %s: %d of " UINT64_FORMAT " runs fail (%.2f %%)\n",
+			   nwrong ? "" : "not ", g + 1, guards[g], nwrong, n, 100.0 * nwrong / n);
+		unnoticed += nwrong == 0;
+	}
+	printf("1..%d\n", TS_NGUARDS);
+	return unnoticed != 0;
+}
+
+#else
+
+static int
+try_ablations(uint64 from, uint64 n)
+{
+	fprintf(stderr, "simulate: guards can be switched off only in the build that is made for it\n");
+	return 2;
+}
+
+#endif
+
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: simulate [--seeds N] [--from S] | --seed S [--only K,K,...]\n");
+	fprintf(stderr, "usage: simulate [--seeds N] [--from S] | --seed S [--only K,K,...] | --ablations\n");
 	exit(2);
 }
 
@@ -142,8 +200,9 @@ main(int argc, char **argv)
 	uint64		from = 1;
 	uint64		seed = 0;
 	char	   *only = NULL;
+	bool		ablations = argc > 1 && strcmp(argv[1], "--ablations") == 0;
 
-	for (int i = 1; i < argc; i += 2)
+	for (int i = 1 + ablations; i < argc; i += 2)
 	{
 		if (i + 1 == argc)
 			usage();
@@ -160,5 +219,7 @@ main(int argc, char **argv)
 	}
 	pgshim_start();
 	run_cxt = AllocSetContextCreate(TopMemoryContext, "run", ALLOCSET_DEFAULT_SIZES);
+	if (ablations)
+		return try_ablations(from, seeds);
 	return seed ? tell_seed(seed, only) : try_seeds(from, seeds);
 }

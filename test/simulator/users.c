@@ -65,9 +65,22 @@ saw(Run *run, const TsTask *task, int f)
 		run->items[item_of(task)].deleted = true;
 }
 
+static char *
+new_time(Run *run, int item, bool here)
+{
+	Time	   *t = &run->times[run->ntimes++];
+
+	if (run->ntimes == MAX_VALUES)
+		abort();
+	t->item = item;
+	t->here = here;
+	t->text = psprintf("%02d:%02d:%02d", run_any(run, 24), run_any(run, 60), run_any(run, 60));
+	return t->text;
+}
+
 /* Something to write to one field. */
 static char *
-some_value(Run *run, TsField f, const TsTask *task)
+some_value(Run *run, TsField f, const TsTask *task, bool here)
 {
 	static const char *const statuses[] = {"TODO", "IN_PROGRESS", "COMPLETED", "CANCELLED"};
 	static const char *const priorities[] = {"NONE", "LOW", "MEDIUM", "HIGH"};
@@ -82,8 +95,7 @@ some_value(Run *run, TsField f, const TsTask *task)
 		case TS_TAGS:
 			return (char *) tags[run_any(run, 4)];
 		case TS_DUE_TIME:
-			return task->value[TS_DUE_DATE]
-				? psprintf("%02d:%02d:%02d", run_any(run, 24), run_any(run, 60), run_any(run, 60)) : NULL;
+			return task->value[TS_DUE_DATE] ? new_time(run, item_of(task), here) : NULL;
 		default:
 			return new_value(run, f, item_of(task));
 	}
@@ -158,7 +170,7 @@ edit_here(Run *run, MemTask *t)
 	TsField		f = some_field(run);
 	TsTask		patch = {0};
 
-	set(&patch, f, some_value(run, f, &t->fields));
+	set(&patch, f, some_value(run, f, &t->fields, true));
 	run_tell(run, "here", ts_field_info[f].name, t->id, patch.value[f]);
 	saw(run, &t->fields, f);
 	mem_update(run->w->store, t->id, &patch);
@@ -295,7 +307,7 @@ edit_there(Run *run, FakeService *s, FakeObject *o)
 	char	   *value;
 
 	saw(run, &task, f);
-	value = some_value(run, f, &task);
+	value = some_value(run, f, &task, false);
 	if (f == TS_PRIORITY && strcmp(value, "LOW") == 0)
 		value = "NONE";
 	task.value[f] = value;

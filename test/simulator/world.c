@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
+#include "sync/guard.h"
 #include "tap.h"
 #include "utils/memutils.h"
 #include "world.h"
@@ -105,7 +106,7 @@ expect_intent(World *w, FakeService *s, const TsRequest *req)
 {
 	const char *id;
 
-	if (w->broken || !fake_is_write(req, &id))
+	if (w->broken || !ts_guarded(TS_GUARD_INTENT) || !fake_is_write(req, &id))
 		return;
 	for (int i = 0; i < w->store->db.nintents; i++)
 	{
@@ -186,13 +187,21 @@ run_cycle(World *w, FakeService *s, const TsEnv *env, const TsCycleSpec *spec, T
 	ts_cycle_end(c);
 }
 
+static const char *
+settings_of(const FakeService *s)
+{
+	if (s->surprises)
+		return s->spawns ? "SPAWNS SURPRISES" : "SURPRISES";
+	return s->spawns ? "SPAWNS" : NULL;
+}
+
 bool
 world_sync(World *w, const char *provider_id, const char *only, TsCycleResult *result)
 {
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext process = AllocSetContextCreate(w->cxt, "process", ALLOCSET_DEFAULT_SIZES);
 	FakeService *service = &w->services[provider_id[1] == '2'];
-	FakeSite	site = {{.settings = w->settings ? w->settings : service->spawns ? "SPAWNS" : NULL}, service};
+	FakeSite	site = {{.settings = w->settings ? w->settings : settings_of(service)}, service};
 	TsCycleSpec spec = {.provider = fake_provider_of(service), .site = &site.site};
 	TsEnv		env = {.store = &memory_store, .db = w->store, .now = now, .uuid = uuid, .arg = w};
 	jmp_buf		death;
