@@ -14,11 +14,11 @@
 #define MAX_DURATION_DAYS	INT64CONST(3652059)
 #define MAX_DURATION_SECS	(MAX_DURATION_DAYS * TS_SECS_PER_DAY)
 
-/* Two digits or four, with an optional separator before them. */
+/* Two digits or four, with an optional separator before them ('\0': none). */
 static bool
 take_number(const char **s, char separator, int digits, int *value)
 {
-	if (**s == separator)
+	if (separator != '\0' && **s == separator)
 		(*s)++;
 	*value = 0;
 	for (; digits > 0; digits--)
