@@ -205,14 +205,15 @@ read_types(const unsigned char *p, const unsigned char *names, const Header *h, 
 	for (uint32 i = 0; i < h->type; i++, p += 6)
 	{
 		TsZoneType *type = &zone->types[i];
+		size_t		len;
 
 		type->offset = (int32) get_uint32(p);
 		type->is_dst = p[4] != 0;
 		if (p[5] >= h->chars ||
 			type->offset > TS_SECS_PER_DAY || type->offset < -TS_SECS_PER_DAY)
 			return false;
-		strlcpy(type->name, (const char *) names + p[5],
-				Min(sizeof(type->name), h->chars - p[5]));
+		len = strnlen((const char *) names + p[5], Min(sizeof(type->name) - 1, h->chars - p[5]));
+		memcpy(type->name, names + p[5], len);
 	}
 	return true;
 }
