@@ -214,7 +214,7 @@ state_entry(DavConversation *c, const DavEntry *entry)
 static void
 state_answer(DavConversation *c, const DavAnswer *a)
 {
-	if (dav_is_missing(a->status) || c->pull.list_missing)
+	if (dav_is_missing(a->status) || (a->understood && c->pull.list_missing))
 		dav_list_gone(c);
 	else if (!a->understood || c->pull.cursor == NULL)
 		dav_fail(c, a, c->list);
@@ -326,7 +326,7 @@ query_answer(DavConversation *c, const DavAnswer *a)
 static void
 members_answer(DavConversation *c, const DavAnswer *a)
 {
-	if (dav_is_missing(a->status) || c->pull.list_missing)
+	if (dav_is_missing(a->status) || (a->understood && c->pull.list_missing))
 		dav_list_gone(c);
 	else if (!a->understood)
 		dav_fail(c, a, c->list);
