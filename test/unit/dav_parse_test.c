@@ -152,6 +152,9 @@ test_href(void)
 	tap_is(dav_id_member("https://h2/c/", "/c/1"), "https://h2/c/1", "a member of a list on another host");
 	tap_is(dav_id_resolve("https://h:8443", "/x", "http://H/home/"), "/home/", "the same host under another scheme");
 	tap_is(dav_id_resolve("https://h", "/x", "https://p01.h/1/home/"), "https://p01.h/1/home/", "another host");
+	tap_is(dav_id_resolve("https://h", "/x", "https://a:b@evil/c/"), "/c/", "a host with a user before it");
+	tap_is(dav_id_resolve("https://h", "/x", "https://ev\til/c/"), "/c/", "a host that is none");
+	tap_is(dav_id_resolve("https://h", "/x", " https://h\r\n"), "/", "a host with white space around it");
 	tap_is(dav_id_collection("/a/b"), "/a/b/", "a collection has a slash");
 	tap_is(dav_id_child("/a/", "b c", ".ics"), "/a/b%20c.ics", "a child");
 	tap_is(dav_id_child("/a/", "b.ics", ".ics"), "/a/b.ics", "with its suffix once");
