@@ -397,6 +397,31 @@ test_refusals(void)
 	tap_reset();
 }
 
+/* An edit of a VTODO of these lines. */
+static void
+edit_of_lines_is(const char *lines, const char *json, const char *expected)
+{
+	char	   *before = psprintf("BEGIN:VCALENDAR\nBEGIN:VTODO\n%sEND:VTODO\nEND:VCALENDAR\n", lines);
+
+	tap_is(ics_difference(before, ics_edit(before, json, NULL)), expected, "%s", json);
+	tap_reset();
+}
+
+/* Lines that no client should write. */
+static void
+test_odd_lines(void)
+{
+	edit_of_lines_is("DUE:20260801T090000Z\nDUE:20260802T090000Z\n",
+					 "{\"due_date\": null, \"due_time\": null, \"time_zone\": null}",
+					 "-DUE:20260801T090000Z\n-DUE:20260802T090000Z\n");
+	edit_of_lines_is("RELATED-TO:a\nRELATED-TO;RELTYPE=CHILD:b\nRELATED-TO:c\n",
+					 "{\"parent_task_id\": null}", "-RELATED-TO:a\n-RELATED-TO:c\n");
+	edit_of_lines_is("SUMMARY;LANGUAGE=en;X-P=\"a:b\n", "{\"title\": \"say \\\"c:d\\\"\"}",
+					 "-SUMMARY;LANGUAGE=en;X-P=\"a:b\n+SUMMARY;LANGUAGE=en:say \"c:d\"\n");
+	edit_of_lines_is("DTSTART:\nDUE:\n", "{\"due_date\": \"2026-08-01\"}",
+					 "-DUE:\n+DUE;VALUE=DATE:20260801\n");
+}
+
 /* "head" + n times "each" + "tail" */
 static char *
 repeated(const char *head, const char *each, int n, const char *tail)
@@ -472,6 +497,7 @@ main(int argc, char **argv)
 	test_series_end("thunderbird-exceptions", &exception, 4);
 	test_new();
 	test_refusals();
+	test_odd_lines();
 	test_hostile();
 	return tap_done();
 }

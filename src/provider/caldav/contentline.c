@@ -427,6 +427,20 @@ is_dropped(const TsIcalLine *line, const TsIcalParam *param, const char *const *
 	return false;
 }
 
+/*
+ * A quote in a parameter that never closed: a quote in the value that is put
+ * behind it would close it.
+ */
+static bool
+has_open_quote(const TsIcalLine *line, const TsIcalParam *param)
+{
+	bool		open = false;
+
+	for (int i = param->value; param->value >= 0 && i < param->end; i++)
+		open ^= line->text[i] == '"';
+	return open;
+}
+
 char *
 ts_ical_header(const TsIcalLine *line, const char *const *drop)
 {
@@ -438,7 +452,7 @@ ts_ical_header(const TsIcalLine *line, const char *const *drop)
 	{
 		const TsIcalParam *param = &line->params[i];
 
-		if (!is_dropped(line, param, drop))
+		if (!is_dropped(line, param, drop) && !has_open_quote(line, param))
 			appendBinaryStringInfo(&text, line->text + param->start,
 								   param->end - param->start);
 	}
