@@ -422,6 +422,20 @@ test_odd_lines(void)
 					 "-DUE:\n+DUE;VALUE=DATE:20260801\n");
 }
 
+/* A bare VTODO, which ends without a line end: an override goes behind it. */
+static void
+test_no_line_end(void)
+{
+	static const TsVtodoOptions exception = {
+		.now = ICS_NOW,.recurring_completion = TS_RECURRING_EXCEPTION
+	};
+	char	   *after = ics_edit("BEGIN:VTODO\nDTSTART:20260801T080000Z\nRRULE:FREQ=DAILY\nEND:VTODO",
+								 "{\"status\": \"COMPLETED\"}", &exception);
+
+	tap_ok(strstr(after, "\nEND:VTODO\nBEGIN:VTODO\n") != NULL, "an override of a bare VTODO");
+	tap_reset();
+}
+
 /* "head" + n times "each" + "tail" */
 static char *
 repeated(const char *head, const char *each, int n, const char *tail)
@@ -498,6 +512,7 @@ main(int argc, char **argv)
 	test_new();
 	test_refusals();
 	test_odd_lines();
+	test_no_line_end();
 	test_hostile();
 	return tap_done();
 }

@@ -466,11 +466,22 @@ ts_ical_set_value(TsIcalDoc *doc, TsIcalLine *line, const char *value,
 	ts_ical_set_text(doc, line, psprintf("%s:%s", ts_ical_header(line, drop), value));
 }
 
+/* A text may end without a line end; what comes behind it needs one. */
+static void
+end_line(TsIcalDoc *doc, TsIcalLine *line)
+{
+	if (line == &doc->head || (line->raw_len > 0 && line->raw[line->raw_len - 1] == '\n'))
+		return;
+	line->raw = psprintf("%.*s%s", (int) line->raw_len, line->raw, doc->eol);
+	line->raw_len = strlen(line->raw);
+}
+
 TsIcalLine *
 ts_ical_add_before(TsIcalDoc *doc, TsIcalLine *where, const char *text)
 {
 	TsIcalLine *line = palloc0(sizeof(TsIcalLine));
 
+	end_line(doc, where->prev);
 	ts_ical_set_text(doc, line, text);
 	link_before(where, line);
 	return line;
