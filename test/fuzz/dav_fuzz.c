@@ -38,7 +38,8 @@ typedef struct Watch
 	TsConversation *conv;
 	bool		write_accepted; /* the service said that it did a write ... */
 	bool		write_in_doubt; /* ... or left it open */
-	bool		missing;		/* the last answer spoke of a 404 or 410 */
+	bool		missing;		/* the last answer spoke of a 404 or 410 ... */
+	bool		ever_missing;	/* ... or one before it */
 } Watch;
 
 static void
@@ -236,6 +237,7 @@ answer(Watch *w, const TsRequest *req)
 	resp.retry_after = ts_retry_after(ts_response_header(&resp, "retry-after"), 1795348800);
 	w->missing = dav_is_missing(resp.status);
 	understood = is_understood(body, len, &w->missing);
+	w->ever_missing |= w->missing;
 	if (resp.status == 0)
 	{
 		ts_error(&resp.error, "TS503", "no answer");
@@ -355,7 +357,10 @@ check_result(const Watch *w)
 			   "%s", conv->caps);
 	check_text(conv->cursor);
 	for (int i = 0; i < conv->nobs; i++)
+	{
 		check_observation(conv->op, &conv->obs[i]);
+		fuzz_check(!conv->obs[i].gone || w->ever_missing, "%s", conv->obs[i].external_id);
+	}
 	check_lists(conv);
 	if (conv->op->kind == TS_OP_FETCH)
 		check_fetched(conv);

@@ -467,6 +467,8 @@ test_hostile(void)
 		repeated(psprintf("%sSUMMARY", head), ";A=%d", 200000, psprintf(":x%s", tail)),
 		repeated(psprintf("%sEXDATE;TZID=Nowhere At All:", head), "20270101T%06d,", 50000, tail),
 		repeated(head, "RELATED-TO;RELTYPE=CHILD:%d\n", 50000, tail),
+		repeated(head, "EXDATE;TZID=A%d/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a:20270101T000000\n",
+				 150000, tail),
 		repeated(head, "BEGIN:VALARM\nTRIGGER:-P%dD\nEND:VALARM\n", 20000, tail),
 		repeated("BEGIN:VCALENDAR\n", "BEGIN:VTIMEZONE\nTZID:z%d\nEND:VTIMEZONE\n", 15000,
 				 psprintf("%s%s", head + 16, tail)),

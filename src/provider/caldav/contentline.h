@@ -62,6 +62,7 @@ typedef struct TsIcalComponent
 /* The zone that was looked up last (tzid.c); a document has mostly one. */
 typedef struct TsIcalZoneMemo
 {
+	int			lookups;		/* so far */
 	char	   *tzid;
 	char	   *name;			/* NULL: its name does not tell */
 	struct TsVtimezone *vtimezone;	/* what explains it then; NULL: nothing */
