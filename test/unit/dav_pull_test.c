@@ -70,6 +70,13 @@ test_changes(void)
 	tap_ok(c->nobs == 2 && !c->unchanged, "both parts");
 	tap_is(c->cursor, "{\"token\": \"t3\"}", "the last token");
 
+	c = pull("truncated by 507, and the rest fails", "{\"token\": \"t1\"}", NULL, (Reply[]) {
+		{REPORT, "t1", 207, NULL, MULTISTATUS(RESPONSE("/c/", STATUS("507 Insufficient Storage")) TOKEN("t2"))},
+		{REPORT, "t2", 207, NULL, "<d:multistatus"},
+		{NULL}
+	});
+	tap_ok(!c->unchanged && ts_failed(&c->error), "is not unchanged");
+
 	c = pull("truncated for ever: a listing instead", "{\"token\": \"t1\"}", NULL, (Reply[]) {
 		{REPORT, NULL, 207, NULL, MULTISTATUS(MEMBER("/c/1.ics", "a") RESPONSE("/c/", STATUS("507 Insufficient Storage")) TOKEN("t1"))},
 		{PROPFIND, NULL, 207, NULL, STATE(TOKEN("t9"))},

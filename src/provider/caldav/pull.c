@@ -144,7 +144,7 @@ changes_answer(DavConversation *c, const DavAnswer *a)
 	}
 	c->pull.token = pstrdup(a->sync_token);
 	c->base.cursor = dav_cursor_text(c->pull.token, NULL);
-	c->base.unchanged = !c->pull.from_scratch && c->pull.total == 0;
+	c->base.unchanged = !c->pull.from_scratch && c->pull.total == 0 && !c->pull.more;
 	c->step = c->pull.more && ++c->pull.pages < MAX_PAGES ? &changes_step : NULL;
 	c->base.complete = c->pull.from_scratch && c->step == NULL && !c->pull.more;
 }
