@@ -417,7 +417,10 @@ test_odd_lines(void)
 	edit_of_lines_is("RELATED-TO:a\nRELATED-TO;RELTYPE=CHILD:b\nRELATED-TO:c\n",
 					 "{\"parent_task_id\": null}", "-RELATED-TO:a\n-RELATED-TO:c\n");
 	edit_of_lines_is("SUMMARY;LANGUAGE=en;X-P=\"a:b\n", "{\"title\": \"say \\\"c:d\\\"\"}",
-					 "-SUMMARY;LANGUAGE=en;X-P=\"a:b\n+SUMMARY;LANGUAGE=en:say \"c:d\"\n");
+					 "-SUMMARY;LANGUAGE=en;X-P=\"a:b\n+SUMMARY;LANGUAGE=en;X-P=a:say \"c:d\"\n");
+	edit_of_lines_is("DUE;TZID=\"Europe/Berlin:20260801T090000\n", "{\"due_time\": \"10:00\"}",
+					 "-DUE;TZID=\"Europe/Berlin:20260801T090000\n"
+					 "+DUE;TZID=Europe/Berlin:20260801T100000\n");
 	edit_of_lines_is("DTSTART:\nDUE:\n", "{\"due_date\": \"2026-08-01\"}",
 					 "-DUE:\n+DUE;VALUE=DATE:20260801\n");
 }

@@ -428,17 +428,21 @@ is_dropped(const TsIcalLine *line, const TsIcalParam *param, const char *const *
 }
 
 /*
- * A quote in a parameter that never closed: a quote in the value that is put
- * behind it would close it.
+ * A parameter as it is, but for a quote that never closed: a quote in the value
+ * that is put behind it would close it.
  */
-static bool
-has_open_quote(const TsIcalLine *line, const TsIcalParam *param)
+static void
+append_param(StringInfo out, const TsIcalLine *line, const TsIcalParam *param)
 {
 	bool		open = false;
 
 	for (int i = param->value; param->value >= 0 && i < param->end; i++)
 		open ^= line->text[i] == '"';
-	return open;
+	for (int i = param->start; i < param->end; i++)
+	{
+		if (!open || i < param->value || line->text[i] != '"')
+			appendStringInfoCharMacro(out, line->text[i]);
+	}
 }
 
 char *
@@ -452,9 +456,8 @@ ts_ical_header(const TsIcalLine *line, const char *const *drop)
 	{
 		const TsIcalParam *param = &line->params[i];
 
-		if (!is_dropped(line, param, drop) && !has_open_quote(line, param))
-			appendBinaryStringInfo(&text, line->text + param->start,
-								   param->end - param->start);
+		if (!is_dropped(line, param, drop))
+			append_param(&text, line, param);
 	}
 	return text.data;
 }

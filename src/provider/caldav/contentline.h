@@ -106,8 +106,8 @@ extern const char *ts_ical_value(const TsIcalLine *line);
  * Editing.  Texts are logical lines without line end ("SUMMARY:Buy milk").
  *
  * ts_ical_header: a line's name and parameters as they are, but for the
- *		parameters named in "drop" (a NULL-terminated list or NULL) and those
- *		with a quote that never closes.
+ *		parameters named in "drop" (a NULL-terminated list or NULL), and for
+ *		quotes that never close.
  * ts_ical_set_value: a new value behind that.
  * ts_ical_set_text: a whole new line in its place.
  * ts_ical_add: a new line after the component's own last one.
