@@ -7,7 +7,11 @@
  */
 #include "postgres.h"
 
+#include <curl/curl.h>
+
 #include "net/http.h"
+
+#define MAX_RETRY_AFTER 7200	/* seconds */
 
 /*
  * ts_response_header
@@ -22,6 +26,61 @@ ts_response_header(const TsResponse *resp, const char *name)
 			return resp->headers[i].value;
 	}
 	return NULL;
+}
+
+/*
+ * ts_response_headers
+ *		Sets the headers, names in lower case, from their lines as they came.
+ */
+void
+ts_response_headers(TsResponse *resp, const char *text)
+{
+	char	   *copy = pstrdup(text);
+	char	   *save = NULL;
+	int			max = 1;
+
+	for (char *p = copy; *p; p++)
+		max += *p == '\n' || *p == '\r';
+	resp->nheaders = 0;
+	resp->headers = palloc0(sizeof(TsHeader) * max);
+	for (char *line = strtok_r(copy, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
+	{
+		char	   *colon = strchr(line, ':');
+		char	   *value;
+		size_t		len;
+
+		if (colon == NULL)
+			continue;
+		*colon = '\0';
+		for (char *p = line; *p; p++)
+			*p = pg_ascii_tolower((unsigned char) *p);
+		value = colon + 1 + strspn(colon + 1, " \t");
+		len = strlen(value);
+		while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
+			value[--len] = '\0';
+		resp->headers[resp->nheaders].name = line;
+		resp->headers[resp->nheaders++].value = value;
+	}
+}
+
+/*
+ * ts_retry_after
+ *		Seconds that a Retry-After header asks for, a number or a date (RFC 9110
+ *		10.2.3), two hours at most; -1: it says nothing.
+ */
+int
+ts_retry_after(const char *value, int64 now)
+{
+	time_t		at;
+
+	if (value == NULL)
+		return -1;
+	if (value[0] >= '0' && value[0] <= '9')
+		return Min(strtol(value, NULL, 10), MAX_RETRY_AFTER);
+	at = curl_getdate(value, NULL);
+	if (at < 0)
+		return -1;
+	return Max(0, Min(at - now, MAX_RETRY_AFTER));
 }
 
 /*

@@ -49,6 +49,8 @@ typedef struct TsResponse
 } TsResponse;
 
 extern const char *ts_response_header(const TsResponse *resp, const char *name);
+extern void ts_response_headers(TsResponse *resp, const char *text);
+extern int	ts_retry_after(const char *value, int64 now);
 extern void ts_request_header(TsRequest *req, const char *name, const char *value);
 
 #endif							/* TASKSYNC_HTTP_H */

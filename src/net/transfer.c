@@ -333,37 +333,6 @@ ts_transfer_prepare(TsTransfer *t)
  * The answer
  */
 
-/* The header lines as an array, names in lower case. */
-static void
-split_headers(TsTransfer *t, TsResponse *resp)
-{
-	char	   *text = pstrdup(t->header_text ? t->header_text : "");
-	char	   *save = NULL;
-	int			max = 1;
-
-	for (char *p = text; *p; p++)
-		max += *p == '\n';
-	resp->headers = palloc0(sizeof(TsHeader) * max);
-	for (char *line = strtok_r(text, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
-	{
-		char	   *colon = strchr(line, ':');
-		char	   *value;
-		size_t		len;
-
-		if (colon == NULL)
-			continue;
-		*colon = '\0';
-		for (char *p = line; *p; p++)
-			*p = pg_ascii_tolower((unsigned char) *p);
-		value = colon + 1 + strspn(colon + 1, " \t");
-		len = strlen(value);
-		while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
-			value[--len] = '\0';
-		resp->headers[resp->nheaders].name = line;
-		resp->headers[resp->nheaders++].value = value;
-	}
-}
-
 /*
  * A redirect to the same origin is followed with method and body as they are;
  * any other is left to the provider, which cannot follow it: our credentials
@@ -391,23 +360,6 @@ ts_transfer_redirect(TsTransfer *t)
 	t->header_len = 0;
 	ts_transfer_prepare(t);
 	return !t->refused;
-}
-
-/* Seconds from a Retry-After header, a number or a date; -1: none. */
-static int
-retry_after(const TsResponse *resp)
-{
-	const char *value = ts_response_header(resp, "retry-after");
-	time_t		at;
-
-	if (value == NULL)
-		return -1;
-	if (value[0] >= '0' && value[0] <= '9')
-		return Min(strtol(value, NULL, 10), 7200);
-	at = curl_getdate(value, NULL);
-	if (at < 0)
-		return -1;
-	return Max(0, Min(at - time(NULL), 7200));
 }
 
 static char *
@@ -475,8 +427,8 @@ ts_transfer_finish(TsTransfer *t)
 	else
 	{
 		resp.status = status_of(t);
-		split_headers(t, &resp);
-		resp.retry_after = retry_after(&resp);
+		ts_response_headers(&resp, t->header_text ? t->header_text : "");
+		resp.retry_after = ts_retry_after(ts_response_header(&resp, "retry-after"), time(NULL));
 		if (t->len > 0)
 		{
 			resp.body = pnstrdup(t->body, t->len);

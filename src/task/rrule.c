@@ -6,8 +6,8 @@
  * libical parses and iterates.  Its iterator searches up to the year 2582
  * before it gives up on a rule that never comes true (the 30th of February),
  * which at one candidate a second takes hours in which no signal is served;
- * so it only gets rules of at most a few candidates a day, and starts as late
- * as it can: the calendar repeats itself every 400 years.
+ * so it only gets rules of at most a few candidates a day, and searches in
+ * the years that it reaches last: the calendar repeats itself every 400 years.
  *
  * No memory of ours is allocated while a libical object lives, so an error
  * has nothing to leak.
@@ -23,6 +23,7 @@
 #define MAX_RULE_LENGTH		1000
 #define MAX_TIMES_A_DAY		4	/* candidates a day that are searched through */
 #define CALENDAR_CYCLE		400 /* years */
+#define SEARCHED_FROM		2100	/* the first of the 400 years to begin in */
 
 typedef struct Until
 {
@@ -164,6 +165,13 @@ is_searchable(const struct icalrecurrencetype *rule)
 	return Max(hours, 1) * Max(minutes, 1) * Max(seconds, 1) <= MAX_TIMES_A_DAY;
 }
 
+/* How far a year, from 1 to 9999, is from its like among those to begin in. */
+static int
+shift_of_year(int year)
+{
+	return SEARCHED_FROM + (year + 100 * CALENDAR_CYCLE - SEARCHED_FROM) % CALENDAR_CYCLE - year;
+}
+
 /* The rule's first occurrence after "from", its COUNT and UNTIL left aside. */
 static bool
 find_next(struct icalrecurrencetype rule, const TsCivil *from, bool is_date, TsCivil *next)
@@ -171,7 +179,7 @@ find_next(struct icalrecurrencetype rule, const TsCivil *from, bool is_date, TsC
 	struct icaltimetype start = icaltime_null_time();
 	struct icaltimetype found;
 	icalrecur_iterator *iterator;
-	int			shift = from->year >= 1700 && from->year < 2100 ? CALENDAR_CYCLE : 0;
+	int			shift = shift_of_year(from->year);
 
 	start.year = from->year + shift;
 	start.month = from->month;

@@ -11,7 +11,10 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "task/task.h"
+
+#define MAX_ERROR_TEXT	2000	/* bytes */
 
 static char *format_text(const char *fmt, va_list args) pg_attribute_printf(1, 0);
 
@@ -130,6 +133,42 @@ ts_task_copy(TsTask *to, const TsTask *from)
 
 static char *format_text(const char *fmt, va_list args) pg_attribute_printf(1, 0);
 
+/* A text is cut off before it is too long to be read: services quote at length. */
+static void
+shorten(StringInfo text)
+{
+	int			len = MAX_ERROR_TEXT;
+
+	if (text->len <= MAX_ERROR_TEXT)
+		return;
+	while (len > 0 && ((unsigned char) text->data[len] & 0xC0) == 0x80)
+		len--;
+	strcpy(text->data + len, "...");
+}
+
+/*
+ * Puts "?" in place of what a table or a log cannot take: bytes that are no
+ * UTF-8 and control characters.  Texts quote what a service sent, and quote it
+ * cut off in the middle of a character.
+ */
+static char *
+make_storable(char *text)
+{
+	char	   *p = text;
+
+	while (*p != '\0')
+	{
+		int			width = pg_utf_mblen((unsigned char *) p);
+
+		if (strnlen(p, width) < width || !pg_utf8_islegal((unsigned char *) p, width))
+			width = 1;
+		if (width == 1 && (*p < ' ' || *p == 0x7f) && *p != '\n')
+			*p = '?';
+		p += width;
+	}
+	return text;
+}
+
 /* printf into a palloc'd string of any length */
 static char *
 format_text(const char *fmt, va_list args)
@@ -146,7 +185,10 @@ format_text(const char *fmt, va_list args)
 		needed = appendStringInfoVA(&buf, fmt, copy);
 		va_end(copy);
 		if (needed == 0)
-			return buf.data;
+		{
+			shorten(&buf);
+			return make_storable(buf.data);
+		}
 		enlargeStringInfo(&buf, needed);
 	}
 }
@@ -155,6 +197,9 @@ format_text(const char *fmt, va_list args)
  * ts_error
  *		Say what went wrong: an SQLSTATE of the contract and a one-line message
  *		in PostgreSQL's style.  Clears an earlier detail and hint.
+ *
+ * What the arguments quote may be any bytes; the text is clean UTF-8 of at most
+ * MAX_ERROR_TEXT bytes.
  */
 void
 ts_error(TsError *err, const char *sqlstate, const char *fmt,...)

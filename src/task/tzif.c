@@ -17,6 +17,7 @@
 
 #define MAX_FILE_SIZE	(256 * 1024)
 #define HEADER_SIZE		44
+#define MAX_CHANGE		(INT64CONST(1) << 60)	/* some files begin at -2^59 */
 
 /* Where systems keep the files. */
 static const char *const directories[] = {
@@ -205,16 +206,26 @@ read_types(const unsigned char *p, const unsigned char *names, const Header *h, 
 	for (uint32 i = 0; i < h->type; i++, p += 6)
 	{
 		TsZoneType *type = &zone->types[i];
+		size_t		len;
 
 		type->offset = (int32) get_uint32(p);
 		type->is_dst = p[4] != 0;
 		if (p[5] >= h->chars ||
 			type->offset > TS_SECS_PER_DAY || type->offset < -TS_SECS_PER_DAY)
 			return false;
-		strlcpy(type->name, (const char *) names + p[5],
-				Min(sizeof(type->name), h->chars - p[5]));
+		len = strnlen((const char *) names + p[5], Min(sizeof(type->name) - 1, h->chars - p[5]));
+		memcpy(type->name, names + p[5], len);
 	}
 	return true;
+}
+
+/* Changes ascend, and offsets can be added to their times (RFC 8536, 3.2). */
+static bool
+is_sane_change(const TsZone *zone, uint32 i)
+{
+	int64		at = zone->change_at[i];
+
+	return at >= -MAX_CHANGE && at <= MAX_CHANGE && (i == 0 || at > zone->change_at[i - 1]);
 }
 
 /* The second, 64-bit block and the footer behind it. */
@@ -243,7 +254,7 @@ read_block(const unsigned char *p, size_t len, TsZone *zone)
 	{
 		zone->change_at[i] = get_int64(times + 8 * i);
 		zone->change_to[i] = times[8 * h.time + i];
-		if (zone->change_to[i] >= h.type)
+		if (zone->change_to[i] >= h.type || !is_sane_change(zone, i))
 			return false;
 	}
 	types = times + 9 * h.time;

@@ -167,14 +167,18 @@ duration_is(const char *text, int64 days, int64 seconds, const char *printed)
 	tap_is(ts_ical_duration_print(&d), printed, "... printed");
 }
 
-/* An empty value ends where it ends, whatever lies behind it. */
+/* Each in a chunk of its own, so that reading past it is found out. */
 static void
-test_empty_time(void)
+test_times(void)
 {
+	static const char *const bad[] = {"", " ", "2", "2026", "202611", "2026112", "20261122T", "20261122T17", "-"};
 	TsIcalTime	t;
 
-	tap_ok(!ts_ical_time_parse("\0" "20260301", &t), "an empty value is no time");
-	tap_ok(!ts_ical_time_parse("  \0" "20260301", &t), "nor are blanks");
+	for (int i = 0; i < lengthof(bad); i++)
+		tap_ok(!ts_ical_time_parse(pstrdup(bad[i]), &t), "\"%s\" is no time", bad[i]);
+	/* what stands behind the end of a value is not part of it */
+	tap_ok(!ts_ical_time_parse("\0" "20261122", &t), "an empty value");
+	tap_reset();
 }
 
 static void
@@ -284,7 +288,7 @@ main(int argc, char **argv)
 	test_editing();
 	test_limits();
 	test_texts();
-	test_empty_time();
+	test_times();
 	test_durations();
 	test_zones();
 	return tap_done();

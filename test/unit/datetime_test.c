@@ -154,6 +154,11 @@ test_rules(void)
 	next_is("FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE=1,2,3;BYMONTH=2;BYMONTHDAY=30",
 			"2026-03-28 00:00", NULL, NULL);
 	next_is("RSCALE=CHINESE;FREQ=YEARLY", "2026-03-28", NULL, NULL);
+	/* far from our time */
+	next_is("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", "9992-02-29", NULL, "9996-02-29");
+	next_is("FREQ=MONTHLY;BYDAY=1MO", "0001-01-01", NULL, "0001-02-05");
+	next_is("FREQ=DAILY", "9999-12-31", NULL, NULL);
+	next_is("FREQ=YEARLY;BYMONTH=2", "0001-01-31", NULL, NULL);
 
 	tap_is(ts_rrule_count_down("FREQ=DAILY;COUNT=10;INTERVAL=2"),
 		   "FREQ=DAILY;COUNT=9;INTERVAL=2", "count down in the middle");

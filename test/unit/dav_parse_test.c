@@ -152,6 +152,9 @@ test_href(void)
 	tap_is(dav_id_member("https://h2/c/", "/c/1"), "https://h2/c/1", "a member of a list on another host");
 	tap_is(dav_id_resolve("https://h:8443", "/x", "http://H/home/"), "/home/", "the same host under another scheme");
 	tap_is(dav_id_resolve("https://h", "/x", "https://p01.h/1/home/"), "https://p01.h/1/home/", "another host");
+	tap_is(dav_id_resolve("https://h", "/x", "https://a:b@evil/c/"), "/c/", "a host with a user before it");
+	tap_is(dav_id_resolve("https://h", "/x", "https://ev\til/c/"), "/c/", "a host that is none");
+	tap_is(dav_id_resolve("https://h", "/x", " https://h\r\n"), "/", "a host with white space around it");
 	tap_is(dav_id_collection("/a/b"), "/a/b/", "a collection has a slash");
 	tap_is(dav_id_child("/a/", "b c", ".ics"), "/a/b%20c.ics", "a child");
 	tap_is(dav_id_child("/a/", "b.ics", ".ics"), "/a/b.ics", "with its suffix once");
@@ -233,11 +236,44 @@ test_text_as_xml(void)
 	tap_is(xml.data, "&lt;a&gt; &amp; \"b\"\n\xEF\xBF\xBD \xc3\xa9", "text as XML");
 }
 
+/* The headers of an answer, in one line. */
+static char *
+headers_of(const char *lines)
+{
+	TsResponse	resp = {0};
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ts_response_headers(&resp, lines);
+	for (int i = 0; i < resp.nheaders; i++)
+		appendStringInfo(&out, "[%s=%s]", resp.headers[i].name, resp.headers[i].value);
+	return out.data;
+}
+
+static void
+test_headers(void)
+{
+	const int64 now = 1795348800;	/* Sun, 22 Nov 2026 12:00:00 GMT */
+
+	tap_is(headers_of("HTTP/1.1 200 OK\r\nETag: \"a:b\" \r\nX-Empty:\r\nnonsense\r\n\r\n"),
+		   "[etag=\"a:b\"][x-empty=]", "headers");
+	tap_is(headers_of("a:1\rb:2\rc:3\rd:4\re:5\rf:6\rg:7\rh:8"),
+		   "[a=1][b=2][c=3][d=4][e=5][f=6][g=7][h=8]", "headers between bare CRs");
+	tap_is_int(ts_retry_after("120", now), 120, "Retry-After in seconds");
+	tap_is_int(ts_retry_after("99999999999999999999", now), 7200, "at most two hours");
+	tap_is_int(ts_retry_after("Sun, 22 Nov 2026 12:05:00 GMT", now), 300, "a date");
+	tap_is_int(ts_retry_after("Sun, 22 Nov 2026 11:05:00 GMT", now), 0, "a date that is past");
+	tap_is_int(ts_retry_after("soon", now), -1, "nonsense");
+	tap_is_int(ts_retry_after(NULL, now), -1, "none");
+	tap_reset();
+}
+
 int
 main(void)
 {
 	tap_start();
 	test_multistatus();
+	test_headers();
 	test_bad_xml();
 	test_long_text();
 	test_text_as_xml();

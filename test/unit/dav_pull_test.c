@@ -70,6 +70,13 @@ test_changes(void)
 	tap_ok(c->nobs == 2 && !c->unchanged, "both parts");
 	tap_is(c->cursor, "{\"token\": \"t3\"}", "the last token");
 
+	c = pull("truncated by 507, and the rest fails", "{\"token\": \"t1\"}", NULL, (Reply[]) {
+		{REPORT, "t1", 207, NULL, MULTISTATUS(RESPONSE("/c/", STATUS("507 Insufficient Storage")) TOKEN("t2"))},
+		{REPORT, "t2", 207, NULL, "<d:multistatus"},
+		{NULL}
+	});
+	tap_ok(!c->unchanged && ts_failed(&c->error), "is not unchanged");
+
 	c = pull("truncated for ever: a listing instead", "{\"token\": \"t1\"}", NULL, (Reply[]) {
 		{REPORT, NULL, 207, NULL, MULTISTATUS(MEMBER("/c/1.ics", "a") RESPONSE("/c/", STATUS("507 Insufficient Storage")) TOKEN("t1"))},
 		{PROPFIND, NULL, 207, NULL, STATE(TOKEN("t9"))},
@@ -160,6 +167,17 @@ test_state(void)
 		{NULL}
 	});
 	tap_ok(c->list_gone && c->cursor == NULL, "list_gone");
+
+	c = pull("a 404 in an answer that is cut short proves nothing", "{\"ctag\": \"c1\"}", NULL, (Reply[]) {
+		{PROPFIND, NULL, 207, NULL, "<d:multistatus xmlns:d=\"DAV:\">" MISSING("/c/")},
+		{NULL}
+	});
+	tap_ok(!c->list_gone && ts_failed(&c->error), "not list_gone");
+	c = pull("... nor in a listing", "{}", "{\"no_query\": true}", (Reply[]) {
+		{PROPFIND, NULL, 207, NULL, "<d:multistatus xmlns:d=\"DAV:\">" MISSING("/c/")},
+		{NULL}
+	});
+	tap_ok(!c->list_gone && ts_failed(&c->error), "not list_gone");
 	c = pull("an empty answer is no unchanged list", "{\"ctag\": \"c1\"}", NULL, (Reply[]) {
 		{PROPFIND, NULL, 207, NULL, ""},
 		{NULL}
@@ -351,6 +369,12 @@ test_fetch(void)
 		{NULL}
 	});
 	tap_is(c->obs[0].error.sqlstate, "TS502", "is no object");
+	c = fetch("an object that is not UTF-8", 1, NULL, (Reply[]) {
+		{"GET " LIST "1.ics", NULL, 200, NULL, "SUMMARY:Caf\xE9"},
+		{NULL}
+	});
+	tap_ok(c->obs[0].payload == NULL && !c->obs[0].gone, "cannot be kept as it is");
+	tap_is(c->obs[0].error.sqlstate, "TS502", "and is an error of its own");
 	c = fetch("busy", 1, NULL, (Reply[]) {{"GET " LIST "1.ics", NULL, 429, NULL, "", .retry_after = 30}, {NULL}});
 	tap_ok(c->nobs == 0 && c->retry_after == 30, "Retry-After");
 }

@@ -107,8 +107,8 @@ split_lines(const char *text, char ***lines)
 	}
 	for (TsIcalLine *line = doc->head.next; line != &doc->head; line = line->next)
 	{
-		if (strncmp(line->text, "DTSTAMP", 7) != 0 &&
-			strncmp(line->text, "LAST-MODIFIED", 13) != 0)
+		if (pg_strncasecmp(line->text, "DTSTAMP", 7) != 0 &&
+			pg_strncasecmp(line->text, "LAST-MODIFIED", 13) != 0)
 			(*lines)[n++] = line->text;
 	}
 	return n;

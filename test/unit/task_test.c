@@ -187,8 +187,14 @@ test_errors(void)
 	tap_is(err.sqlstate, "TS502", "sqlstate");
 	tap_is(err.message, "bad thing 7", "message");
 	tap_is_int(strlen(err.detail), 500, "a long detail");
+	ts_error_detail(&err, "%01998d\xE2\x82\xAC", 1);
+	tap_is(err.detail + 1990, "00000001...", "one that is too long");
 	ts_error(&err, "22023", "x");
 	tap_ok(err.detail == NULL && err.hint == NULL, "a new error forgets the old detail");
+	ts_error(&err, "TS502", "END:%.4s", "abc\xC3\xBC");
+	tap_is(err.message, "END:abc?", "a character that was cut in two");
+	ts_error(&err, "TS502", "a\x07 \xFF\xC3\xBC");
+	tap_is(err.message, "a? ?\xC3\xBC", "bytes that no table takes");
 }
 
 int

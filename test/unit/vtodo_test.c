@@ -397,6 +397,48 @@ test_refusals(void)
 	tap_reset();
 }
 
+/* An edit of a VTODO of these lines. */
+static void
+edit_of_lines_is(const char *lines, const char *json, const char *expected)
+{
+	char	   *before = psprintf("BEGIN:VCALENDAR\nBEGIN:VTODO\n%sEND:VTODO\nEND:VCALENDAR\n", lines);
+
+	tap_is(ics_difference(before, ics_edit(before, json, NULL)), expected, "%s", json);
+	tap_reset();
+}
+
+/* Lines that no client should write. */
+static void
+test_odd_lines(void)
+{
+	edit_of_lines_is("DUE:20260801T090000Z\nDUE:20260802T090000Z\n",
+					 "{\"due_date\": null, \"due_time\": null, \"time_zone\": null}",
+					 "-DUE:20260801T090000Z\n-DUE:20260802T090000Z\n");
+	edit_of_lines_is("RELATED-TO:a\nRELATED-TO;RELTYPE=CHILD:b\nRELATED-TO:c\n",
+					 "{\"parent_task_id\": null}", "-RELATED-TO:a\n-RELATED-TO:c\n");
+	edit_of_lines_is("SUMMARY;LANGUAGE=en;X-P=\"a:b\n", "{\"title\": \"say \\\"c:d\\\"\"}",
+					 "-SUMMARY;LANGUAGE=en;X-P=\"a:b\n+SUMMARY;LANGUAGE=en;X-P=a:say \"c:d\"\n");
+	edit_of_lines_is("DUE;TZID=\"Europe/Berlin:20260801T090000\n", "{\"due_time\": \"10:00\"}",
+					 "-DUE;TZID=\"Europe/Berlin:20260801T090000\n"
+					 "+DUE;TZID=Europe/Berlin:20260801T100000\n");
+	edit_of_lines_is("DTSTART:\nDUE:\n", "{\"due_date\": \"2026-08-01\"}",
+					 "-DUE:\n+DUE;VALUE=DATE:20260801\n");
+}
+
+/* A bare VTODO, which ends without a line end: an override goes behind it. */
+static void
+test_no_line_end(void)
+{
+	static const TsVtodoOptions exception = {
+		.now = ICS_NOW,.recurring_completion = TS_RECURRING_EXCEPTION
+	};
+	char	   *after = ics_edit("BEGIN:VTODO\nDTSTART:20260801T080000Z\nRRULE:FREQ=DAILY\nEND:VTODO",
+								 "{\"status\": \"COMPLETED\"}", &exception);
+
+	tap_ok(strstr(after, "\nEND:VTODO\nBEGIN:VTODO\n") != NULL, "an override of a bare VTODO");
+	tap_reset();
+}
+
 /* "head" + n times "each" + "tail" */
 static char *
 repeated(const char *head, const char *each, int n, const char *tail)
@@ -428,6 +470,8 @@ test_hostile(void)
 		repeated(psprintf("%sSUMMARY", head), ";A=%d", 200000, psprintf(":x%s", tail)),
 		repeated(psprintf("%sEXDATE;TZID=Nowhere At All:", head), "20270101T%06d,", 50000, tail),
 		repeated(head, "RELATED-TO;RELTYPE=CHILD:%d\n", 50000, tail),
+		repeated(head, "EXDATE;TZID=A%d/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a:20270101T000000\n",
+				 150000, tail),
 		repeated(head, "BEGIN:VALARM\nTRIGGER:-P%dD\nEND:VALARM\n", 20000, tail),
 		repeated("BEGIN:VCALENDAR\n", "BEGIN:VTIMEZONE\nTZID:z%d\nEND:VTIMEZONE\n", 15000,
 				 psprintf("%s%s", head + 16, tail)),
@@ -472,6 +516,8 @@ main(int argc, char **argv)
 	test_series_end("thunderbird-exceptions", &exception, 4);
 	test_new();
 	test_refusals();
+	test_odd_lines();
+	test_no_line_end();
 	test_hostile();
 	return tap_done();
 }

@@ -427,6 +427,24 @@ is_dropped(const TsIcalLine *line, const TsIcalParam *param, const char *const *
 	return false;
 }
 
+/*
+ * A parameter as it is, but for a quote that never closed: a quote in the value
+ * that is put behind it would close it.
+ */
+static void
+append_param(StringInfo out, const TsIcalLine *line, const TsIcalParam *param)
+{
+	bool		open = false;
+
+	for (int i = param->value; param->value >= 0 && i < param->end; i++)
+		open ^= line->text[i] == '"';
+	for (int i = param->start; i < param->end; i++)
+	{
+		if (!open || i < param->value || line->text[i] != '"')
+			appendStringInfoCharMacro(out, line->text[i]);
+	}
+}
+
 char *
 ts_ical_header(const TsIcalLine *line, const char *const *drop)
 {
@@ -439,8 +457,7 @@ ts_ical_header(const TsIcalLine *line, const char *const *drop)
 		const TsIcalParam *param = &line->params[i];
 
 		if (!is_dropped(line, param, drop))
-			appendBinaryStringInfo(&text, line->text + param->start,
-								   param->end - param->start);
+			append_param(&text, line, param);
 	}
 	return text.data;
 }
@@ -452,11 +469,22 @@ ts_ical_set_value(TsIcalDoc *doc, TsIcalLine *line, const char *value,
 	ts_ical_set_text(doc, line, psprintf("%s:%s", ts_ical_header(line, drop), value));
 }
 
+/* A text may end without a line end; what comes behind it needs one. */
+static void
+end_line(TsIcalDoc *doc, TsIcalLine *line)
+{
+	if (line == &doc->head || (line->raw_len > 0 && line->raw[line->raw_len - 1] == '\n'))
+		return;
+	line->raw = psprintf("%.*s%s", (int) line->raw_len, line->raw, doc->eol);
+	line->raw_len = strlen(line->raw);
+}
+
 TsIcalLine *
 ts_ical_add_before(TsIcalDoc *doc, TsIcalLine *where, const char *text)
 {
 	TsIcalLine *line = palloc0(sizeof(TsIcalLine));
 
+	end_line(doc, where->prev);
 	ts_ical_set_text(doc, line, text);
 	link_before(where, line);
 	return line;

@@ -62,6 +62,7 @@ typedef struct TsIcalComponent
 /* The zone that was looked up last (tzid.c); a document has mostly one. */
 typedef struct TsIcalZoneMemo
 {
+	int			lookups;		/* so far */
 	char	   *tzid;
 	char	   *name;			/* NULL: its name does not tell */
 	struct TsVtimezone *vtimezone;	/* what explains it then; NULL: nothing */
@@ -105,7 +106,8 @@ extern const char *ts_ical_value(const TsIcalLine *line);
  * Editing.  Texts are logical lines without line end ("SUMMARY:Buy milk").
  *
  * ts_ical_header: a line's name and parameters as they are, but for the
- *		parameters named in "drop" (a NULL-terminated list or NULL).
+ *		parameters named in "drop" (a NULL-terminated list or NULL), and for
+ *		quotes that never close.
  * ts_ical_set_value: a new value behind that.
  * ts_ical_set_text: a whole new line in its place.
  * ts_ical_add: a new line after the component's own last one.

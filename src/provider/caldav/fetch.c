@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "provider/caldav/caldav.h"
 
 #define STRICT_BATCH 16			/* where one missing object fails the whole report */
@@ -178,6 +179,17 @@ is_page(const TsResponse *resp)
 	return resp->body_len == 0 || (type != NULL && pg_strncasecmp(type, "text/html", 9) == 0);
 }
 
+/*
+ * Whether an object's text can be kept as it is, which is what later edits are
+ * made on: a database takes UTF-8 without NULs only.  (What comes inside XML
+ * can be nothing else.)
+ */
+static bool
+is_text(const TsResponse *resp)
+{
+	return pg_encoding_verifymbstr(PG_UTF8, resp->body, resp->body_len) == resp->body_len;
+}
+
 /* This id is dealt with. */
 static void
 done_one(DavConversation *c)
@@ -217,6 +229,9 @@ get_answer(DavConversation *c, const DavAnswer *a)
 		dav_describe(a, &obs->error, c->step->failed, obs->external_id);
 	else if (is_page(resp))
 		ts_error(&obs->error, "TS502", "%s \"%s\": the answer is no calendar object",
+				 c->step->failed, obs->external_id);
+	else if (!is_text(resp))
+		ts_error(&obs->error, "TS502", "%s \"%s\": the object is not UTF-8 text",
 				 c->step->failed, obs->external_id);
 	else
 	{

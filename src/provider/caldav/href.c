@@ -111,6 +111,19 @@ origin_length(const char *id)
 	return scheme > 0 ? scheme + strcspn(id + scheme, "/?#") : 0;
 }
 
+/* Whether an origin can be asked: no user name or password, no bytes that end it. */
+static bool
+is_plain_origin(const char *url, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+	{
+		if ((unsigned char) url[i] <= ' ' || url[i] == 0x7f ||
+			strchr("\"<>@\\^`{|}", url[i]) != NULL)
+			return false;
+	}
+	return true;
+}
+
 /* Whether two origins have the same host; scheme and port may differ. */
 static bool
 same_host(const char *a, const char *b)
@@ -161,13 +174,8 @@ dav_url_split(const char *url, char **origin, char **path)
 	size_t		length = origin_length(url);
 	size_t		host = length > 0 ? length - scheme_length(url) : 0;
 
-	if (!is_host_and_port(url + length - host, host))
+	if (!is_host_and_port(url + length - host, host) || !is_plain_origin(url, length))
 		return false;
-	for (size_t i = 0; i < length; i++)
-	{
-		if ((unsigned char) url[i] <= ' ' || strchr("\"<>@\\^`{|}", url[i]) != NULL)
-			return false;
-	}
 
 	*origin = pnstrdup(url, length);
 	initStringInfo(&canonical);
@@ -212,7 +220,8 @@ resolve_path(const char *base, const char *href, size_t len)
  * dav_id_resolve
  *		The id of an href that may lead to another host (a principal, a home).
  *
- * "origin" is the configured site's; "base" the id of what was asked.
+ * "origin" is the configured site's; "base" the id of what was asked.  A host
+ * that could not be asked is not believed.
  */
 char *
 dav_id_resolve(const char *origin, const char *base, const char *href)
@@ -223,10 +232,11 @@ dav_id_resolve(const char *origin, const char *base, const char *href)
 	char	   *id;
 
 	trim(&href, &len);
+	href = pnstrdup(href, len);
 	authority = origin_length(href);
 	if (authority == 0)
 		return resolve_path(base, href, len);
-	if (same_host(href, origin))
+	if (same_host(href, origin) || !is_plain_origin(href, authority))
 		return resolve_path("/", href + authority, len - authority);
 
 	there = psprintf("%.*s/", (int) authority, href);
@@ -250,7 +260,7 @@ dav_id_member(const char *base, const char *href)
 	size_t		authority;
 
 	trim(&href, &len);
-	authority = origin_length(href);
+	authority = Min(origin_length(href), len);	/* it sees what was trimmed, too */
 	return resolve_path(base, href + authority, len - authority);
 }
 

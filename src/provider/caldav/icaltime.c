@@ -14,7 +14,7 @@
 #define MAX_DURATION_DAYS	INT64CONST(3652059)
 #define MAX_DURATION_SECS	(MAX_DURATION_DAYS * TS_SECS_PER_DAY)
 
-/* Two digits or four, with an optional separator before them. */
+/* Two digits or four, with an optional separator before them ('\0': none). */
 static bool
 take_number(const char **s, char separator, int digits, int *value)
 {

@@ -144,7 +144,7 @@ changes_answer(DavConversation *c, const DavAnswer *a)
 	}
 	c->pull.token = pstrdup(a->sync_token);
 	c->base.cursor = dav_cursor_text(c->pull.token, NULL);
-	c->base.unchanged = !c->pull.from_scratch && c->pull.total == 0;
+	c->base.unchanged = !c->pull.from_scratch && c->pull.total == 0 && !c->pull.more;
 	c->step = c->pull.more && ++c->pull.pages < MAX_PAGES ? &changes_step : NULL;
 	c->base.complete = c->pull.from_scratch && c->step == NULL && !c->pull.more;
 }
@@ -214,7 +214,7 @@ state_entry(DavConversation *c, const DavEntry *entry)
 static void
 state_answer(DavConversation *c, const DavAnswer *a)
 {
-	if (dav_is_missing(a->status) || c->pull.list_missing)
+	if (dav_is_missing(a->status) || (a->understood && c->pull.list_missing))
 		dav_list_gone(c);
 	else if (!a->understood || c->pull.cursor == NULL)
 		dav_fail(c, a, c->list);
@@ -326,7 +326,7 @@ query_answer(DavConversation *c, const DavAnswer *a)
 static void
 members_answer(DavConversation *c, const DavAnswer *a)
 {
-	if (dav_is_missing(a->status) || c->pull.list_missing)
+	if (dav_is_missing(a->status) || (a->understood && c->pull.list_missing))
 		dav_list_gone(c);
 	else if (!a->understood)
 		dav_fail(c, a, c->list);

@@ -10,19 +10,27 @@
 #include "provider/caldav/tzid.h"
 
 #define PROBES_A_YEAR		24	/* half months: finer than any change of clocks */
+#define MAX_SEGMENTS		3	/* America/Argentina/Buenos_Aires */
+
+/* Bounds for documents made to take long, each line with a TZID of its own. */
+#define MAX_LOOKUPS			10000
+#define MAX_VTIMEZONES		1000
 
 /* The VTIMEZONE component of this TZID, in any VCALENDAR, or NULL. */
 static TsIcalComponent *
 find_vtimezone(const TsIcalDoc *doc, const char *tzid)
 {
+	int			left = MAX_VTIMEZONES;
+
 	for (TsIcalComponent *cal = doc->root.first_child; cal; cal = cal->next_sibling)
 	{
-		for (TsIcalComponent *comp = cal->first_child; comp; comp = comp->next_sibling)
+		for (TsIcalComponent *comp = cal->first_child; comp && left > 0; comp = comp->next_sibling)
 		{
 			TsIcalLine *line;
 
 			if (strcmp(comp->name, "VTIMEZONE") != 0)
 				continue;
+			left--;
 			line = ts_ical_line(comp, "TZID", NULL);
 			if (line != NULL && strcmp(ts_ical_value(line), tzid) == 0)
 				return comp;
@@ -39,9 +47,14 @@ find_vtimezone(const TsIcalDoc *doc, const char *tzid)
 static char *
 zone_by_suffix(const char *tzid)
 {
-	char	   *zone = ts_zone_canonical(tzid);
+	const char *start = tzid + strlen(tzid);
+	int			segments = 1;
+	char	   *zone;
 
-	for (const char *p = strchr(tzid, '/'); zone == NULL && p != NULL; p = strchr(p + 1, '/'))
+	while (start > tzid && (start[-1] != '/' || segments++ < MAX_SEGMENTS))
+		start--;
+	zone = ts_zone_canonical(start);
+	for (const char *p = strchr(start, '/'); zone == NULL && p != NULL; p = strchr(p + 1, '/'))
 		zone = ts_zone_canonical(p + 1);
 	return zone;
 }
@@ -79,11 +92,15 @@ remember(const TsIcalDoc *doc, const char *tzid)
 {
 	TsIcalZoneMemo *memo = doc->zones;
 	TsIcalComponent *comp;
+	int			lookups = memo->lookups + 1;
 
 	if (memo->tzid != NULL && strcmp(memo->tzid, tzid) == 0)
 		return;
 	memset(memo, 0, sizeof(*memo));
+	memo->lookups = lookups;
 	memo->tzid = pstrdup(tzid);
+	if (lookups > MAX_LOOKUPS)
+		return;
 	memo->name = find_zone(doc, tzid);
 	comp = memo->name ? NULL : find_vtimezone(doc, tzid);
 	if (comp != NULL)

@@ -255,11 +255,12 @@ to_own_zone(const TsVtodoDates *dates, TsIcalTime *start)
 	}
 }
 
+/* Removes what was read as the property, and others of the name, which would be read next. */
 static void
-remove_line(TsVtodoEdit *edit, TsIcalLine **line)
+remove_lines(TsVtodoEdit *edit, const char *name, TsIcalLine **line)
 {
 	if (*line != NULL)
-		ts_ical_remove(edit->doc, *line);
+		ts_vtodo_put(edit, edit->todo, name, NULL);
 	*line = NULL;
 }
 
@@ -269,7 +270,7 @@ write_start(TsVtodoEdit *edit, const TsIcalTime *start)
 	TsVtodoDates *dates = &edit->dates;
 
 	if (start == NULL)
-		remove_line(edit, &dates->start_line);
+		remove_lines(edit, "DTSTART", &dates->start_line);
 	else if (!dates->has_start || !same_time(start, &dates->start))
 		ts_vtodo_put_time(edit, "DTSTART", dates->start_line,
 						  dates->has_start ? &dates->start : NULL, start);
@@ -290,9 +291,9 @@ write_due(TsVtodoEdit *edit, const TsIcalTime *start, const TsIcalTime *due)
 							  ts_ical_duration_print(&d), NULL);
 		return;
 	}
-	remove_line(edit, &dates->duration_line);
+	remove_lines(edit, "DURATION", &dates->duration_line);
 	if (due == NULL)
-		remove_line(edit, &dates->due_line);
+		remove_lines(edit, "DUE", &dates->due_line);
 	else if (dates->due_line == NULL || !same_time(due, &dates->due))
 		ts_vtodo_put_time(edit, "DUE", dates->due_line,
 						  dates->due_line ? &dates->due : NULL, due);

@@ -280,7 +280,10 @@ write_tags(TsVtodoEdit *edit)
 		ts_ical_add(edit->doc, edit->todo, psprintf("CATEGORIES:%s", join_tags(want, nnew)));
 }
 
-/* Only the RELATED-TO that was read as the parent is ever touched. */
+/*
+ * The RELATED-TO that was read as the parent is changed.  Of a task that is to
+ * have none all such lines go: the next one would be its parent then.
+ */
 static void
 write_parent(TsVtodoEdit *edit)
 {
@@ -289,9 +292,9 @@ write_parent(TsVtodoEdit *edit)
 
 	if (!ts_vtodo_differs(edit, TS_PARENT_TASK_ID))
 		return;
-	if (line != NULL && want == NULL)
+	for (; line != NULL && want == NULL; line = ts_vtodo_parent_line(edit->todo))
 		ts_ical_remove(edit->doc, line);
-	else if (line != NULL)
+	if (line != NULL)
 		ts_ical_set_value(edit->doc, line, ts_ical_escape(want), NULL);
 	else if (want != NULL)
 		ts_ical_add(edit->doc, edit->todo,

@@ -103,8 +103,7 @@ collect_exdates(const TsVtodoEdit *edit, const TsIcalLine *line, Exceptions *lis
 		TsIcalLine	one = *line;
 		TsIcalTime	t;
 
-		one.text = psprintf("%s:%.*s", ts_ical_header(line, NULL), (int) len, value);
-		one.value = strlen(one.text) - len;
+		one.text = psprintf("%.*s%.*s", line->value, line->text, (int) len, value);
 		if (ts_ical_time_read(edit->doc, &one, &t))
 			add_exception(edit, list, &t, NULL);
 		value += len + (value[len] == ',' ? 1 : 0);
