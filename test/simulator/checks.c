@@ -136,7 +136,7 @@ wrong_task(Run *run, const MemTask *t)
 	char	   *wrong = NULL;
 
 	/* Where it is a surprise, nobody can tell a write in doubt from another's edit. */
-	if (!s[0].surprises && !s[1].surprises)
+	if (!s[0].surprises && !s[1].surprises && !run->items[item_of(&t->fields)].recurs)
 		wrong = wrong_time(run, t);
 
 	for (int f = 0; f < TRACKED && !wrong; f++)

@@ -918,6 +918,7 @@ move_intent(MemStore *s, const char *task_id, const char *from, char *to, const 
 
 	if (w == NULL)
 		return;
+	w->used = w->intent.kind == TS_PUSH_UPDATE;
 	w->mapping_id = to;
 	w->intent.external_id = (char *) external_id;
 }

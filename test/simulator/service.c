@@ -546,6 +546,8 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	if (call->verb != FAKE_MOVE && !s->unconditional && !s->blind &&
 		(call->etag == NULL || strcmp(call->etag, etag_of(o->rev)) != 0))
 		return 412;
+	if (call->verb == FAKE_MOVE && strcmp(o->list, call->list) == 0)
+		return 403;
 	if (call->verb == FAKE_MOVE && (s->no_moves || uid_taken(s, call->list, o->payload)))
 		return 501;
 	s->writes++;
@@ -839,7 +841,7 @@ push_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		p->outcome = p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_GONE;
 	else if (resp->status == 501)
 		p->outcome = TS_OUTCOME_UNSUPPORTED;
-	else if (resp->status == 422)
+	else if (resp->status == 422 || resp->status == 403)
 		p->outcome = TS_OUTCOME_REFUSED;
 	else if (resp->status == 500 || a->cut)
 		p->outcome = TS_OUTCOME_IN_DOUBT;
