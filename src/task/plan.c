@@ -140,6 +140,20 @@ forget_completion(Merge *m)
 	set_field(&m->out->local_base, TS_COMPLETED_AT, NULL);
 }
 
+/*
+ * What their value is here.  Where they still hold what they made of ours (a
+ * service may keep no seconds), that is ours, not what came back of it.
+ */
+static const char *
+taken_value(const Merge *m, TsField f)
+{
+	const TsTask *base = m->in->local_base;
+
+	if (!(m->changed_there & BIT(f)) && base && (base->known & BIT(f)))
+		return base->value[f];
+	return remote_value(m->in, f);
+}
+
 /* Their value stands: ours follows where it differs. */
 static void
 take_remote(Merge *m, TsFieldMask fields)
@@ -150,7 +164,7 @@ take_remote(Merge *m, TsFieldMask fields)
 
 		if (!(fields & BIT(f)))
 			continue;
-		value = remote_value(m->in, f);
+		value = taken_value(m, f);
 		if (!ts_value_equal(f, m->in->local->value[f], value))
 			set_field(&m->out->local_patch, f, value);
 		set_field(&m->out->local_base, f, value);
