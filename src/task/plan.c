@@ -145,13 +145,13 @@ forget_completion(Merge *m)
  * service may keep no seconds), that is ours, not what came back of it.
  */
 static const char *
-taken_value(const Merge *m, TsField f)
+taken_value(const TsPlanInput *in, TsFieldMask changed_there, TsField f)
 {
-	const TsTask *base = m->in->local_base;
+	const TsTask *base = in->local_base;
 
-	if (!(m->changed_there & BIT(f)) && base && (base->known & BIT(f)))
+	if (!(changed_there & BIT(f)) && in->remote->value[f] && base && base->value[f])
 		return base->value[f];
-	return remote_value(m->in, f);
+	return remote_value(in, f);
 }
 
 /* Their value stands: ours follows where it differs. */
@@ -164,7 +164,7 @@ take_remote(Merge *m, TsFieldMask fields)
 
 		if (!(fields & BIT(f)))
 			continue;
-		value = taken_value(m, f);
+		value = taken_value(m->in, m->changed_there, f);
 		if (!ts_value_equal(f, m->in->local->value[f], value))
 			set_field(&m->out->local_patch, f, value);
 		set_field(&m->out->local_base, f, value);
@@ -491,7 +491,7 @@ plan_only_there(const TsPlanInput *in, TsPlan *out)
 			continue;
 		if (!theirs)
 			out->as_before |= BIT(f);
-		set_field(&out->local_patch, f, theirs ? remote_value(in, f) : in->local_base->value[f]);
+		set_field(&out->local_patch, f, theirs ? taken_value(in, edited, f) : in->local_base->value[f]);
 		set_field(&out->local_base, f, out->local_patch.value[f]);
 		set_field(&out->remote_base, f, in->remote->value[f]);
 	}
