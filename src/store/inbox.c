@@ -29,6 +29,7 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		" ORDER BY i.id, i.n DESC"
 		" ON CONFLICT (mapping_id, external_task_id, user_id) DO UPDATE SET"
 		" external_uid = EXCLUDED.external_uid,"
+		" created_at = CASE WHEN o.gone = EXCLUDED.gone THEN o.created_at ELSE pg_catalog.now() END,"
 		" payload = EXCLUDED.payload, etag = EXCLUDED.etag, gone = EXCLUDED.gone,"
 		" fetch_seq = EXCLUDED.fetch_seq, wait_for = EXCLUDED.wait_for,"
 		" error_code = EXCLUDED.error_code, error_message = EXCLUDED.error_message,"
@@ -64,8 +65,9 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 }
 
 /*
- * A possible move whose task has been put into this mapping's project here is
- * our own move, not yet finished: it waits until the old object is gone.
+ * A possible move whose task has been put into this mapping's project here, or
+ * of which a move to this list is in doubt, is our own move, not yet finished:
+ * it waits until the old object is gone.
  */
 TsInboxRow *
 ts_store_inbox(void *db, const TsMapping *m, int *n)
@@ -79,10 +81,12 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		"  AND (i.gone OR i.wait_for = 'MOVE' OR i.retry_at <= pg_catalog.now())"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		"   JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
+		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
+		"   LEFT JOIN tasksync.task_intent w ON w.mapping_id = l.mapping_id"
+		"    AND w.task_id = l.task_id AND w.user_id = l.user_id"
 		"   WHERE i.wait_for = 'MOVE' AND l.external_uid = i.external_uid AND l.user_id = $2"
-		"    AND lm.id <> $1"
-		"    AND lm.provider_id = m.provider_id AND t.project_id = m.project_id)"
+		"    AND lm.id <> $1 AND lm.provider_id = m.provider_id"
+		"    AND (t.project_id = m.project_id OR w.target_mapping_id = $1))"
 		" ORDER BY i.created_at, i.external_task_id",
 		{UUIDOID, TEXTOID}
 	};
@@ -174,9 +178,10 @@ follow_links(const TsMapping *m)
 /*
  * The object of a link is proved gone in its list and an object of the same
  * uid waits in another list of the provider, or was set aside there: it went
- * over.  (Or in the same list: it has another name.)  The new object is looked at again at the next pull, since it may have
- * been edited as well; what was still to be sent to the old list is to be sent
- * to the new one, and an update in doubt is looked into there.
+ * over.  (Or in the same list: it has another name.)  The new object is looked
+ * at again at the next pull, since it may have been edited as well; what was
+ * still to be sent to the old list is to be sent to the new one, and an update
+ * in doubt is looked into there.
  */
 static int
 move_links(const TsMapping *m)

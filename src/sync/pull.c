@@ -119,8 +119,8 @@ unbury_body(void *arg)
 }
 
 /*
- * Objects that were gone when a write in doubt was looked into, and are there.
- * They are not merged before that is settled, but nor are they dead.
+ * Objects that were gone before, and are there.  They may have to wait for a
+ * write in doubt, but they are not dead; and when they go again, that is new.
  */
 static void
 unbury(TsCycle *c, TsRun *r, const char **ids, int n)
@@ -156,7 +156,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);
-		if (k->in_doubt && k->buried)
+		if (k->buried)
 			alive[nalive++] = obs[i].external_id;
 		if (obs[i].foreign || k->in_doubt)
 			continue;
@@ -370,6 +370,7 @@ forget_lost_creates(SeqWork *w)
 	{
 		changes[i].task_id = r->lost_creates.id[i];
 		changes[i].clear_intent = true;
+		changes[i].owes = true;
 	}
 	if (r->lost_creates.n > 0)
 		w->c->env->store->apply(w->c->env->db, r->m, changes, r->lost_creates.n);

@@ -303,6 +303,21 @@ settle_failed(SettleWork *w, const TsDelivery *d, TsChange *change)
 }
 
 /*
+ * A move in doubt that is refused when it is sent again: the copy that an
+ * earlier try may have made is still unknown, so the intent stays for a while.
+ */
+static void
+settle_refused_move(SettleWork *w, const TsDelivery *d, TsChange *change)
+{
+	const int64 patience = INT64CONST(86400000000);		/* a day, in microseconds */
+	int64		now = w->c->env->now(w->c->env->arg);
+
+	settle_failed(w, d, change);
+	if (d->resent && now < d->intent.in_doubt_since + patience)
+		change->clear_intent = false;
+}
+
+/*
  * A service that tells no version of an object, not even when the object is
  * read: nobody can say whether a write would run over somebody else's.
  */
@@ -365,7 +380,7 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent
 	else if (d->push.outcome == TS_OUTCOME_GONE || (d->read_back && d->obs.gone))
 		settle_gone(w, d, change);
 	else if (d->push.outcome == TS_OUTCOME_REFUSED)
-		settle_failed(w, d, change);
+		settle_refused_move(w, d, change);
 	else
 		settle_conflict(w, d, row, parent, change); /* still where it was: move it again */
 }
@@ -404,7 +419,7 @@ settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change
 {
 	change->clear_intent = true;
 	if (d->push.outcome == TS_OUTCOME_REFUSED)
-		settle_failed(w, d, change);
+		settle_refused_move(w, d, change);
 	if ((d->push.outcome != TS_OUTCOME_DONE && d->push.outcome != TS_OUTCOME_EXISTS) ||
 		!row->linked || row->elsewhere)
 		return;
@@ -497,6 +512,9 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent,
 		settle_move(w, d, row, parent, change);
 	else
 		settle_write(w, d, row, parent, change);
+	/* Sent, and of no effect: whoever found it may have found it by comparing all. */
+	if (change->clear_intent && change->link_action == TS_LINK_KEEP && !ts_failed(&change->failure))
+		change->owes = true;
 	w->conflicts += change->has_conflict;
 }
 

@@ -188,17 +188,18 @@ keep_local(Merge *m, TsFieldMask fields)
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
 		const char *theirs;
+		bool		waits;		/* for a parent that we do not have yet */
 
 		if (!(fields & BIT(f)))
 			continue;
-		theirs = remote_value(in, f);
+		theirs = sides_agree(in, f) ? in->local->value[f] : taken_value(in, m->changed_there, f);
+		waits = f == TS_PARENT_TASK_ID && !sides_agree(in, f) &&
+			ts_value_equal(f, in->local->value[f], theirs);
 		set_field(&out->remote_base, f, in->remote->value[f]);
-		if (!sides_agree(in, f))
+		if (waits || !ts_value_equal(f, in->local->value[f], theirs))
 			set_field(&out->remote_patch, f, in->local->value[f]);
-		else
-			theirs = in->local->value[f];
-		if (!sides_agree(in, f) && ts_value_equal(f, in->local->value[f], theirs))
-			forget_field(&out->local_base, f);	/* a parent that we do not have yet */
+		if (waits)
+			forget_field(&out->local_base, f);
 		else
 			set_field(&out->local_base, f, theirs);
 	}

@@ -135,8 +135,12 @@ wrong_task(Run *run, const MemTask *t)
 	const FakeService *s = run->w->services;
 	char	   *wrong = NULL;
 
-	/* Where it is a surprise, nobody can tell a write in doubt from another's edit. */
-	if (!s[0].surprises && !s[1].surprises && !run->items[item_of(&t->fields)].recurs)
+	/*
+	 * Where it is a surprise, nobody can tell a write in doubt from another's
+	 * edit; and what comes back may come from a service that never knew.
+	 */
+	if (!s[0].surprises && !s[1].surprises && !run->items[item_of(&t->fields)].recurs &&
+		!run->items[item_of(&t->fields)].deleted)
 		wrong = wrong_time(run, t);
 
 	for (int f = 0; f < TRACKED && !wrong; f++)
@@ -175,6 +179,9 @@ check_run(Run *run)
 	{
 		const Value *v = &run->values[i];
 
+		/* Overwritten there, where our side alone counts, and gone before we knew. */
+		if (run->flips && run->items[v->item].deleted)
+			continue;
 		if (!v->edited && !v->deleted && !is_moving(run, v->field, v->item) && !is_somewhere(db, v))
 			wrong = psprintf("\"%s\" of item %d was lost silently", v->text, v->item);
 	}

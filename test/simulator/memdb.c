@@ -799,7 +799,7 @@ inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 	{
 		MemInbox   *w = inbox_row(s, m->id, rows[i].external_id);
 		bool		failed = ts_failed(&rows[i].error);
-		int64		since = w ? w->row.since : s->now;
+		int64		since = w && w->row.gone == rows[i].gone ? w->row.since : s->now;
 
 		if (w == NULL)
 			ADD_OR_REUSE(w, s, s->db.inbox, s->db.ninbox);
@@ -825,11 +825,17 @@ is_our_move(MemStore *s, const TsMapping *m, const MemInbox *w)
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		const MemLink *l = &s->db.links[i];
-		MemTask    *t = l->used ? mem_task(s, l->task_id) : NULL;
+		const MemTask *t;
+		const MemIntent *move;
 
-		if (t && l->uid && !same(l->mapping_id, m->id) && same(t->project, m->project_id) &&
-			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id) &&
-			same(w->row.uid, l->uid))
+		if (!l->used || l->uid == NULL || same(l->mapping_id, m->id) ||
+			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id) ||
+			!same(w->row.uid, l->uid))
+			continue;
+		t = mem_task(s, l->task_id);
+		move = intent_row(s, l->mapping_id, l->task_id);
+		if ((t && same(t->project, m->project_id)) ||
+			(move && same(move->intent.target_mapping_id, m->id)))
 			return true;
 	}
 	return false;

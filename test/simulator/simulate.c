@@ -135,22 +135,35 @@ tell_seed(uint64 seed, char *only)
 
 bool		ts_guard_off[TS_NGUARDS];
 
-static const char *const guards[] = {
-	[TS_GUARD_DUAL_BASE] = "a base for each side",
-	[TS_GUARD_FIELD_MERGE] = "merging field by field",
-	[TS_GUARD_INTENT] = "intents before writes",
-	[TS_GUARD_IN_DOUBT] = "the rule of writes in doubt",
-	[TS_GUARD_MARKER] = "markers",
-	[TS_GUARD_AUTHORITATIVE] = "waiting for an authoritative listing",
-	[TS_GUARD_CURSOR] = "the cursor after the data",
-	[TS_GUARD_ABSENCE] = "asking for what is absent",
-	[TS_GUARD_STALE] = "asking for what may be stale",
-	[TS_GUARD_DEAD] = "remembering dead ids",
-	[TS_GUARD_AUDIT] = "complete listings now and then",
-	[TS_GUARD_BARRIER] = "waiting for moves",
-	[TS_GUARD_CONFIRM] = "asking once more before burying",
-	[TS_GUARD_CONDITION] = "conditional writes"
+#define OFF(guard) (1 << TS_GUARD_##guard)
+
+/* Guards that stand in for each other are switched off together. */
+static const struct
+{
+	int			off;
+	const char *what;
+}			ablations[] = {
+	{OFF(DUAL_BASE), "a base for each side"},
+	{OFF(FIELD_MERGE), "merging field by field"},
+	{OFF(INTENT), "intents before writes"},
+	{OFF(IN_DOUBT), "the rule of writes in doubt"},
+	{OFF(MARKER), "markers"},
+	{OFF(AUTHORITATIVE), "waiting for an authoritative listing"},
+	{OFF(CURSOR), "the cursor after the data"},
+	{OFF(ABSENCE) | OFF(CONFIRM), "asking for what is absent, now and before it is buried"},
+	{OFF(STALE), "asking for what may be stale"},
+	{OFF(DEAD), "remembering dead ids"},
+	{OFF(AUDIT), "complete listings now and then"},
+	{OFF(BARRIER), "waiting for moves"},
+	{OFF(CONDITION), "conditional writes"}
 };
+
+static void
+switch_off(int guards)
+{
+	for (int g = 0; g < TS_NGUARDS; g++)
+		ts_guard_off[g] = (guards & (1 << g)) != 0;
+}
 
 /* Without each guard, some of the runs must fail. */
 static int
@@ -159,19 +172,19 @@ try_ablations(uint64 from, uint64 n)
 	static Run	run;
 	int			unnoticed = 0;
 
-	for (int g = 0; g < TS_NGUARDS; g++)
+	for (int a = 0; a < lengthof(ablations); a++)
 	{
 		int			nwrong = 0;
 
-		ts_guard_off[g] = true;
+		switch_off(ablations[a].off);
 		for (uint64 seed = from; seed < from + n; seed++)
 			nwrong += try_run(&run, seed, NULL, 0, false) != NULL;
-		ts_guard_off[g] = false;
 		printf("%sok %d - without %s: %d of " UINT64_FORMAT " runs fail (%.2f %%)\n",
-			   nwrong ? "" : "not ", g + 1, guards[g], nwrong, n, 100.0 * nwrong / n);
+			   nwrong ? "" : "not ", a + 1, ablations[a].what, nwrong, n, 100.0 * nwrong / n);
+		fflush(stdout);
 		unnoticed += nwrong == 0;
 	}
-	printf("1..%d\n", TS_NGUARDS);
+	printf("1..%d\n", (int) lengthof(ablations));
 	return unnoticed != 0;
 }
 
