@@ -27,7 +27,7 @@ TAP_TESTS = 1
 PROVE_TESTS = test/t/*.pl
 PROVE_FLAGS = -I $(CURDIR)/test/perl
 
-EXTRA_CLEAN = $(DATA_built) test/output test/unit/bin test/fuzz/bin tmp_check
+EXTRA_CLEAN = $(DATA_built) test/output test/unit/bin test/simulator/bin test/fuzz/bin tmp_check
 
 PG_CPPFLAGS = -I$(srcdir)/src -DTASKSYNC_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wshadow=local \

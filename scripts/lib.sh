@@ -34,6 +34,32 @@ build()
 	make -s with_llvm=no -j"$(nproc)" PG_CONFIG="$PG_CONFIG"
 }
 
+# The simulator; with an argument, the one whose guards can be switched off.
+build_simulator()
+{
+	make -s -C test/simulator -j"$(nproc)" PG_CONFIG="$PG_CONFIG" ${1:+ABLATION=1}
+}
+
+# So many runs of the simulator from a seed on, shared by the processors.
+simulate_seeds()
+{
+	local seeds=$1 from=$2 n share failed=0 runs=()
+
+	n=$(nproc)
+	share=$(((seeds + n - 1) / n))
+	while [ "$seeds" -gt 0 ]; do
+		[ "$share" -le "$seeds" ] || share=$seeds
+		test/simulator/bin/simulate --seeds "$share" --from "$from" &
+		runs+=($!)
+		from=$((from + share))
+		seeds=$((seeds - share))
+	done
+	for n in "${runs[@]}"; do
+		wait "$n" || failed=1
+	done
+	return $failed
+}
+
 # The installation of PostgreSQL and the extension, below a folder.
 install_copy()
 {

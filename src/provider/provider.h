@@ -73,10 +73,10 @@ typedef enum TsPushKind
 typedef enum TsOutcome
 {
 	TS_OUTCOME_PENDING,			/* not tried */
-	TS_OUTCOME_DONE,			/* applied (DELETE: or already gone) */
+	TS_OUTCOME_DONE,			/* applied */
 	TS_OUTCOME_CONFLICT,		/* provably not applied: it changed there; re-read */
 	TS_OUTCOME_EXISTS,			/* CREATE: something is at that id already; re-read */
-	TS_OUTCOME_GONE,			/* UPDATE, MOVE: it is no longer there */
+	TS_OUTCOME_GONE,			/* UPDATE, MOVE, DELETE: it is no longer there */
 	TS_OUTCOME_REFUSED,			/* the service won't take this object: poison */
 	TS_OUTCOME_UNSUPPORTED,		/* MOVE, with TS_CAP_CLIENT_IDS: do it as create + delete */
 	TS_OUTCOME_NOT_SENT,		/* provably not applied; the conversation failed */

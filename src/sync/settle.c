@@ -343,7 +343,9 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pare
 	bool		gone = d->push.outcome == TS_OUTCOME_DONE || d->push.outcome == TS_OUTCOME_GONE ||
 		(d->read_back && d->obs.gone);
 
-	if (gone)
+	if (gone && d->push.outcome != TS_OUTCOME_DONE && row->has_local)
+		settle_gone(w, d, change);	/* moved here, and maybe there as well */
+	else if (gone)
 	{
 		note_overruled(w, d, row);
 		change->link_action = TS_LINK_DROP;

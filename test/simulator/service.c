@@ -802,7 +802,7 @@ look_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 	}
 	else if (a->sights[0].payload == NULL)
 	{
-		p->outcome = p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_GONE;
+		p->outcome = TS_OUTCOME_GONE;
 		c->i++;
 	}
 	else if (p->etag == NULL || strcmp(p->etag, etag_of(a->sights[0].rev)) != 0)
@@ -838,7 +838,7 @@ push_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		fail(c, resp);
 	}
 	else if (resp->status == 404)
-		p->outcome = p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_GONE;
+		p->outcome = TS_OUTCOME_GONE;
 	else if (resp->status == 501)
 		p->outcome = TS_OUTCOME_UNSUPPORTED;
 	else if (resp->status == 422 || resp->status == 403)

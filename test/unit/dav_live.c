@@ -289,7 +289,7 @@ check_tasks(const char *list, const char *other)
 	p = push(list, TS_PUSH_DELETE, a.new_external_id, a.new_etag, NULL, NULL, caps);
 	tap_ok(p.outcome == TS_OUTCOME_DONE, "a deletion");
 	p = push(list, TS_PUSH_DELETE, a.new_external_id, a.new_etag, NULL, NULL, caps);
-	tap_ok(p.outcome == TS_OUTCOME_DONE, "a deletion of what is gone");
+	tap_ok(p.outcome == TS_OUTCOME_GONE, "a deletion of what is gone");
 	conv = pull(list, cursor, false, false, caps);
 	obs = find(conv, a.new_external_id);
 	tap_ok(obs != NULL ? obs->gone : conv->complete, "a pull shows the deletion, or by its absence (%d requests)",

@@ -218,11 +218,11 @@ test_delete(void)
 	p = push("delete, gone already", TS_PUSH_DELETE, "\"a\"", NULL, (Reply[]) {
 		{DELETE, NULL, 404, NULL, ""}, {LOOK_LIST, NULL, 207, NULL, SEEN("x")}, {NULL}
 	});
-	came_to(p, TS_OUTCOME_DONE);
+	came_to(p, TS_OUTCOME_GONE);
 	p = push("delete, gone already, by 412", TS_PUSH_DELETE, "\"a\"", NULL, (Reply[]) {
 		{DELETE, NULL, 412, NULL, ""}, {LOOK, NULL, 410, NULL, ""}, {NULL}
 	});
-	came_to(p, TS_OUTCOME_DONE);
+	came_to(p, TS_OUTCOME_GONE);
 	p = push("delete, changed there", TS_PUSH_DELETE, "\"a\"", NULL, (Reply[]) {
 		{DELETE, NULL, 412, NULL, ""}, {LOOK, NULL, 207, NULL, SEEN("b")}, {NULL}
 	});

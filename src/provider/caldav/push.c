@@ -216,7 +216,7 @@ outcome_of_look(DavConversation *c, TsPush *p, bool missing)
 		return TS_OUTCOME_EXISTS;
 	}
 	if (missing)
-		return p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_GONE;
+		return TS_OUTCOME_GONE;
 	return TS_OUTCOME_CONFLICT;
 }
 
@@ -432,7 +432,7 @@ list_answer(DavConversation *c, const DavAnswer *a)
 	else if (p->kind == TS_PUSH_UPDATE)
 		look_at(c, &refused_step, c->push.id);
 	else
-		settle(c, p->kind == TS_PUSH_DELETE ? TS_OUTCOME_DONE : TS_OUTCOME_REFUSED);
+		settle(c, p->kind == TS_PUSH_DELETE ? TS_OUTCOME_GONE : TS_OUTCOME_REFUSED);
 }
 
 static const DavStep list_step = {
