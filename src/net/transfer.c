@@ -23,8 +23,13 @@
 #include "tasksync.h"
 #include "utils/memutils.h"
 
-/* Fewer bytes a second than these, for request_timeout: a transfer is given up. */
+/*
+ * A streamed answer may take longer than request_timeout, as long as it comes:
+ * not when for the time of one there are fewer bytes a second than these, and
+ * never longer than so many of them.
+ */
 #define LOW_SPEED_BYTES 20L
+#define STREAM_TIMEOUTS 10
 
 static long
 status_of(TsTransfer *t)
@@ -82,9 +87,10 @@ on_header(char *data, size_t size, size_t nmemb, void *arg)
 
 	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
 		t->header_len = 0;		/* an interim answer (100) was not the one */
-	if (t->header_len + n > TS_MAX_HEADER_BYTES)
+	t->header_total += n;
+	if (t->header_total > TS_MAX_HEADER_BYTES)
 	{
-		t->too_large = true;
+		t->header_too_large = true;
 		return 0;
 	}
 	p = realloc(t->header_text, t->header_len + n + 1);
@@ -309,10 +315,15 @@ ts_transfer_prepare(TsTransfer *t)
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (ts_ca_file[0])
+	{
+		curl_easy_setopt(e, CURLOPT_CAINFO, ts_ca_file);
+		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	}
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) ts_connect_timeout_ms);
-	if (!t->stream)
-		curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long) ts_request_timeout_ms);
-	/* a streamed body may take its time, as long as it comes */
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
+					 t->stream ? STREAM_TIMEOUTS * (long) ts_request_timeout_ms
+					 : (long) ts_request_timeout_ms);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long) Max(1, ts_request_timeout_ms / 1000));
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -388,7 +399,7 @@ ts_transfer_redirect(TsTransfer *t)
 	t->finished = false;
 	t->streaming = t->paused = false;
 	t->len = t->total = 0;
-	t->header_len = 0;
+	t->header_len = t->header_total = 0;
 	ts_transfer_prepare(t);
 	return !t->refused;
 }
@@ -444,6 +455,11 @@ no_answer(TsTransfer *t, TsResponse *resp)
 		ts_error(&resp->error, "TS502", "the answer of \"%s\" is too large", host);
 		ts_error_detail(&resp->error, "The limit is %d kB.", ts_max_response_size_kb);
 		ts_error_hint(&resp->error, "Raise tasksync.max_response_size if answers of this size are right.");
+	}
+	else if (t->header_too_large)
+	{
+		ts_error(&resp->error, "TS502", "the header of the answer of \"%s\" is too large", host);
+		ts_error_detail(&resp->error, "The limit is %d kB.", TS_MAX_HEADER_BYTES / 1024);
 	}
 	else if (t->no_memory)
 		ts_error(&resp->error, "TS503", "out of memory while receiving from \"%s\"", host);

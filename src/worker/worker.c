@@ -17,6 +17,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "secret/secret.h"
 #include "storage/ipc.h"
 #include "store/backend.h"
 #include "tasksync.h"
@@ -115,6 +116,24 @@ clean_up_body(void *arg)
 }
 
 static void
+prune_body(void *arg)
+{
+	ts_keys_prune();
+}
+
+/* A table in use (55P03) is no news: there is always another time. */
+static void
+clean_up(void)
+{
+	TsError		err = {0};
+
+	if (!ts_in_transaction(clean_up_body, NULL, &err))
+		ereport(LOG, (errmsg("tasksync worker could not clean up: %s", err.message)));
+	if (!ts_in_transaction(prune_body, NULL, &err) && strcmp(err.sqlstate, "55P03") != 0)
+		ereport(LOG, (errmsg("tasksync worker could not look at the keys: %s", err.message)));
+}
+
+static void
 add_runner(Worker *w, const TsJob *job)
 {
 	if (w->nrunners == w->max_runners)
@@ -187,7 +206,6 @@ look_for_work(Worker *w)
 static void
 tend(Worker *w)
 {
-	TsError		err = {0};
 	MemoryContext old = MemoryContextSwitchTo(w->round);
 
 	for (int i = 0; i < w->nrunners; i++)
@@ -195,8 +213,7 @@ tend(Worker *w)
 	if (TimestampDifferenceExceeds(w->cleaned_at, GetCurrentTimestamp(), CLEAN_UP_MS))
 	{
 		w->cleaned_at = GetCurrentTimestamp();
-		if (!ts_in_transaction(clean_up_body, NULL, &err))
-			ereport(LOG, (errmsg("tasksync worker could not clean up: %s", err.message)));
+		clean_up();
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->round);
@@ -291,7 +308,6 @@ ts_worker_main(Datum arg)
 	w->round = AllocSetContextCreate(cxt, "tasksync round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);
 	w->net = ts_net_create(cxt);
-	w->cleaned_at = GetCurrentTimestamp();
 	if (!ts_in_transaction(take_over_body, NULL, &err))
 		ereport(ERROR, (errmsg("tasksync worker could not take over: %s", err.message)));
 	run(w);
