@@ -121,15 +121,20 @@ prune_body(void *arg)
 	ts_keys_prune();
 }
 
-/* A table in use (55P03) is no news: there is always another time. */
+/* Where the secrets are in use (55P03), the keys are looked at again soon. */
 static void
-clean_up(void)
+clean_up(Worker *w)
 {
 	TsError		err = {0};
 
+	w->cleaned_at = GetCurrentTimestamp();
 	if (!ts_in_transaction(clean_up_body, NULL, &err))
 		ereport(LOG, (errmsg("tasksync worker could not clean up: %s", err.message)));
-	if (!ts_in_transaction(prune_body, NULL, &err) && strcmp(err.sqlstate, "55P03") != 0)
+	if (ts_in_transaction(prune_body, NULL, &err))
+		return;
+	if (strcmp(err.sqlstate, "55P03") == 0)
+		w->cleaned_at = TimestampTzPlusMilliseconds(w->cleaned_at, IDLE_MS - CLEAN_UP_MS);
+	else
 		ereport(LOG, (errmsg("tasksync worker could not look at the keys: %s", err.message)));
 }
 
@@ -210,15 +215,17 @@ tend(Worker *w)
 
 	for (int i = 0; i < w->nrunners; i++)
 		ts_runner_report(w->runners[i]);
+	if (ConfigReloadPending)
+	{
+		reload_settings();
+		w->cleaned_at = 0;
+	}
 	if (TimestampDifferenceExceeds(w->cleaned_at, GetCurrentTimestamp(), CLEAN_UP_MS))
 	{
-		w->cleaned_at = GetCurrentTimestamp();
-		clean_up();
+		clean_up(w);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->round);
-	if (ConfigReloadPending)
-		reload_settings();
 }
 
 static void
