@@ -6,6 +6,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use File::Find;
+use IO::Socket::UNIX;
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils ();
 use TasksyncTest;
@@ -136,6 +137,27 @@ shown_while('a SELECT', 'SELECT ' . account() . ', pg_sleep(1.5)');
 shown_while('a DO', 'DO $do$ BEGIN PERFORM ' . account() . '; PERFORM pg_sleep(1.5); END $do$');
 shown_while('an EXECUTE', 'PREPARE p (jsonb) AS SELECT tasksync.add_account(\'CALDAV\', \'slow\', $1), pg_sleep(1.5);'
 	  . " EXECUTE p ('" . credentials() . "')");
+
+# By the extended protocol a statement is shown anew when it is bound and executed
+my $do = $node->basedir . '/do.sql';
+PostgreSQL::Test::Utils::append_to_file($do, 'DO $do$ BEGIN PERFORM ' . account() . "; PERFORM pg_sleep(1.5); END \$do\$;\n");
+my $run = IPC::Run::start([ 'pgbench', '-n', '-t', '1', '-M', 'extended', '-f', $do, '-U', 'ann', $node->connstr('tasks') ],
+	'>', '/dev/null', '2>', '/dev/null');
+my $sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+ok(wait_until($node, "SELECT count(*) = 1 $sleeping"), 'a DO by the extended protocol is under way');
+is(sql($node, "SELECT query $sleeping"), '<a statement with credentials>', '... and pg_stat_activity shows nothing of it');
+$run->finish;
+
+sub message { my ($type, $body) = @_; return $type . pack('N', 4 + length $body) . $body; }
+my $socket = IO::Socket::UNIX->new($node->host . '/.s.PGSQL.' . $node->port) or die $!;
+my $answer = '';
+$socket->syswrite(message('', pack('N', 196608) . "user\0ann\0database\0tasks\0application_name\0bound\0\0"));
+$socket->sysread($answer, 8192, length $answer) while $answer !~ /Z\0\0\0\x05I/;
+$answer = '';
+$socket->syswrite(message('P', "\0SELECT " . account() . "\0" . pack('n', 0)) . message('B', "\0\0" . pack('nnn', 0, 0, 0)) . message('H', ''));
+$socket->sysread($answer, 8192, length $answer) while $answer !~ /^1\0\0\0\x042\0\0\0\x04/;
+is(sql($node, "SELECT query FROM pg_stat_activity WHERE application_name = 'bound'"), '<a statement with credentials>', 'one that is bound and waits is not shown either');
+$socket->close;
 
 # From a file: the way that needs no statement
 my $file = $node->basedir . '/credentials.json';
