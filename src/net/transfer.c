@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base64.h"
 #include "miscadmin.h"
 #include "net/host.h"
 #include "net/transfer.h"
@@ -471,6 +472,46 @@ no_answer(TsTransfer *t, TsResponse *resp)
 	}
 }
 
+/*
+ * A service's error page may show the request that it did not like.  Providers
+ * quote such pages, so what was sent to prove who we are is made unreadable in
+ * them.
+ */
+static void
+mask(char *text, size_t len, const char *secret)
+{
+	size_t		n = secret ? strlen(secret) : 0;
+	char	   *end = text + len;
+
+	if (n < 4)
+		return;					/* what is as short as this is in every other word */
+	while ((text = memmem(text, end - text, secret, n)) != NULL)
+	{
+		memset(text, '*', n);
+		text += n;
+	}
+}
+
+static void
+mask_credentials(const TsTransfer *t, char *text, size_t len)
+{
+	char	   *pair;
+	char	   *encoded;
+	int			n;
+
+	mask(text, len, t->bearer);
+	mask(text, len, t->userinfo_password);
+	if (t->userinfo_name == NULL || t->userinfo_password == NULL)
+		return;
+	pair = psprintf("%s:%s", t->userinfo_name, t->userinfo_password);
+	n = pg_b64_enc_len(strlen(pair));
+	encoded = palloc0(n + 1);
+	if (pg_b64_encode(pair, strlen(pair), encoded, n) > 0)
+		mask(text, len, encoded);
+	explicit_bzero(pair, strlen(pair));
+	explicit_bzero(encoded, n);
+}
+
 /* Deliver the end to the receiver, and free the transfer. */
 void
 ts_transfer_finish(TsTransfer *t)
@@ -491,6 +532,11 @@ ts_transfer_finish(TsTransfer *t)
 	else
 	{
 		resp.status = status_of(t);
+		if (resp.status >= 300)
+		{
+			mask_credentials(t, t->header_text, t->header_len);
+			mask_credentials(t, t->body, t->len);
+		}
 		split_headers(t, &resp);
 		resp.retry_after = retry_after(&resp);
 		if (t->len > 0)

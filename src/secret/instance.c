@@ -211,6 +211,7 @@ file_names_us(const char *id)
 	char	   *path = instance_path(id);
 	TsInstance	file;
 	TsInstance	us;
+	int			lock;
 
 	if (!ts_instance_read(path, &file) || file.database != MyDatabaseId)
 		return false;
@@ -218,11 +219,16 @@ file_names_us(const char *id)
 	if (names_another(&file, &us))
 		return false;
 	strlcpy(us.needs, file.needs, sizeof(us.needs));
-	if (!RecoveryInProgress() && memcmp(&us, &file, sizeof(us)) != 0)
+	if (!RecoveryInProgress() && memcmp(&us, &file, sizeof(us)) != 0 &&
+		(lock = ts_key_file_lock(ts_key_file_path())) >= 0)
+	{
 		(void) ts_replace_file(path, as_text(&us));
+		CloseTransientFile(lock);
+	}
 	return true;
 }
 
+/* To be called with the key file locked. */
 bool
 ts_instance_needs(const char *key_id)
 {

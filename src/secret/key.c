@@ -34,14 +34,38 @@
 #define MAX_KEY_FILE (64 * 1024)
 #define MAX_KEY_LINE 128
 
-/* The remembered place, else the setting, else the default. */
+/* A key that lies in the data directory is in every copy of it. */
+static char *
+outside_data_directory(const char *setting)
+{
+	char	   *path = pstrdup(setting);
+	char	   *folder = pstrdup(setting);
+	char	   *real;
+	bool		inside;
+
+	canonicalize_path(path);
+	get_parent_directory(folder);
+	real = realpath(folder, NULL);
+	inside = !is_absolute_path(path) || path_is_prefix_of_path(DataDir, path) ||
+		(real && path_is_prefix_of_path(DataDir, real));
+	free(real);
+	if (inside)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tasksync.secret_key_file must not be in the data directory"),
+				 errdetail("It is \"%s\".", setting),
+				 errhint("Set it to an absolute path that no base backup carries.")));
+	return path;
+}
+
+/* The setting, else the remembered place, else the default. */
 char *
 ts_key_file_path(void)
 {
 	static TsStatement stmt = {"SELECT key_file FROM tasksync.instance WHERE key_file IS NOT NULL"};
 
 	if (ts_secret_key_file[0])
-		return pstrdup(ts_secret_key_file);
+		return outside_data_directory(ts_secret_key_file);
 	if (ts_run_args(&stmt, 0, NULL) > 0)
 		return ts_col(0, 1);
 	return psprintf("%s.tasksync/secret.key", DataDir);
@@ -80,9 +104,9 @@ ts_write_new_file(const char *path, const char *text)
 bool
 ts_replace_file(const char *path, const char *text)
 {
-	char	   *draft = psprintf("%s.%d.new", path, MyProcPid);
+	char	   *draft = psprintf("%s.new", path);
 
-	(void) unlink(draft);		/* of a process of our number that died */
+	(void) unlink(draft);		/* of a process that died */
 	if (!ts_write_new_file(draft, text))
 		return false;
 	if (durable_rename(draft, path, LOG) == 0)

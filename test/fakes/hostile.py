@@ -19,7 +19,9 @@ the first part of its path:
     endless-continue  interim answers without an end
     bomb              64 MB of spaces, compressed
     silent            nothing
+    echo              an error page with all that was sent to prove who asks
 """
+import base64
 import os
 import socket
 import ssl
@@ -73,7 +75,17 @@ def bomb(out):
     out(b'0\r\n\r\n')
 
 
-def respond(out, path):
+def echo(out, authorization):
+    word = authorization.split(' ')[-1]
+    try:
+        decoded = base64.b64decode(word, validate=True).decode()
+    except (ValueError, UnicodeDecodeError):
+        decoded = ''
+    answer(out, '500 Error', 'You sent %s, that is %s, or %s' % (authorization, decoded, decoded.split(':')[-1]),
+           'Location: http://%s@127.0.0.1/\r\nX-You: %s\r\n' % (decoded, authorization))
+
+
+def respond(out, path, authorization):
     parts = path.strip('/').split('/')
     mode = parts[0]
     if mode == 'dav':
@@ -102,6 +114,8 @@ def respond(out, path):
         for_ever(out, b'HTTP/1.1 100 Continue\r\nX: ' + b'x' * 1000 + b'\r\n\r\n')
     elif mode == 'bomb':
         bomb(out)
+    elif mode == 'echo':
+        echo(out, authorization)
     elif mode == 'silent':
         time.sleep(600)
     else:
@@ -126,7 +140,7 @@ def read_request(stream):
     stream.read(length)
     with LOCK, open(os.path.join(FOLDER, 'requests'), 'a', encoding='utf-8') as log:
         log.write('%s %s %s\n' % (first[0], first[1], authorization))
-    return first[1]
+    return first[1], authorization
 
 
 def serve(connection, context):
@@ -135,10 +149,10 @@ def serve(connection, context):
         if context:
             connection = context.wrap_socket(connection, server_side=True)
         stream = connection.makefile('rb')
-        path = read_request(stream)
-        while path is not None:
-            respond(connection.sendall, path)
-            path = read_request(stream)
+        request = read_request(stream)
+        while request is not None:
+            respond(connection.sendall, *request)
+            request = read_request(stream)
     except OSError:
         pass
     finally:

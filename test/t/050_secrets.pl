@@ -149,15 +149,29 @@ is(sql($node, "SELECT query $sleeping"), '<a statement with credentials>', '... 
 $run->finish;
 
 sub message { my ($type, $body) = @_; return $type . pack('N', 4 + length $body) . $body; }
-my $socket = IO::Socket::UNIX->new($node->host . '/.s.PGSQL.' . $node->port) or die $!;
-my $answer = '';
-$socket->syswrite(message('', pack('N', 196608) . "user\0ann\0database\0tasks\0application_name\0bound\0\0"));
-$socket->sysread($answer, 8192, length $answer) while $answer !~ /Z\0\0\0\x05I/;
-$answer = '';
-$socket->syswrite(message('P', "\0SELECT " . account() . "\0" . pack('n', 0)) . message('B', "\0\0" . pack('nnn', 0, 0, 0)) . message('H', ''));
-$socket->sysread($answer, 8192, length $answer) while $answer !~ /^1\0\0\0\x042\0\0\0\x04/;
-is(sql($node, "SELECT query FROM pg_stat_activity WHERE application_name = 'bound'"), '<a statement with credentials>', 'one that is bound and waits is not shown either');
-$socket->close;
+sub by_hand
+{
+	my ($until, @messages) = @_;
+	my $socket = IO::Socket::UNIX->new($node->host . '/.s.PGSQL.' . $node->port) or die $!;
+	my $answer = '';
+
+	$socket->syswrite(message('', pack('N', 196608) . "user\0ann\0database\0tasks\0application_name\0by_hand\0\0"));
+	$socket->sysread($answer, 8192, length $answer) while $answer !~ /Z\0\0\0\x05I/;
+	$answer = '';
+	$socket->syswrite(join '', @messages);
+	$socket->sysread($answer, 8192, length $answer) while $answer !~ $until;
+	my $shown = sql($node, "SELECT query FROM pg_stat_activity WHERE application_name = 'by_hand'");
+	$socket->close;
+	wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'by_hand'");
+	return $shown;
+}
+
+my $bind = message('B', "\0\0" . pack('nnn', 0, 0, 0));
+sub parse { return message('P', "\0$_[0]\0" . pack('n', 0)); }
+is(by_hand(qr/^1\0\0\0\x042\0\0\0\x04/, parse('SELECT ' . account()), $bind, message('H', '')),
+	'<a statement with credentials>', 'one that is bound and waits is not shown either');
+is(by_hand(qr/Z\0\0\0\x05I/, parse('PREPARE p AS SELECT ' . account()), $bind, message('E', "\0" . pack('N', 0)), message('S', '')),
+	'<a statement with credentials>', '... nor a PREPARE that has been executed');
 
 # From a file: the way that needs no statement
 my $file = $node->basedir . '/credentials.json';
@@ -178,6 +192,17 @@ is(as_ann("SELECT set_config('x.y', tasksync.validate_connection('$provider')::t
 is(as_ann("SELECT tasksync.create_mapping('$provider', '/dav/'); CALL tasksync.sync_now('$provider')"), '00000', 'a sync uses them');
 my $sent = 'Basic ' . encode_base64("ann:$password", '');
 cmp_ok(scalar(grep { / \Q$sent\E$/ } $server->requests), '>=', 2, '... and the service got them');
+
+# A service may show them in its error pages, which we quote
+foreach my $given (credentials(), '{"token": "' . secret() . '"}')
+{
+	$n++;
+	is(as_ann("SELECT tasksync.add_provider('CALDAV', 'echo$n', '$given', '{\"url\": \"" . $server->url('echo') . '"}\') AS echo \gset
+		SELECT tasksync.create_mapping(:\'echo\', \'/echo/\'); SELECT tasksync.validate_connection(:\'echo\')'), '00000', 'a service that shows what it was sent');
+	ok(wait_until($node, "SELECT count(*) = 1 FROM tasksync.sync_job j JOIN tasksync.task_provider p ON p.id = j.provider_id WHERE p.name = 'echo$n' AND j.error_detail ~ 'You sent'"
+		  . " OR p.name = 'echo$n' AND j.error_code IS NOT NULL"), '... is quoted');
+}
+like(sql($node, 'SELECT string_agg(error_detail, \' \') FROM tasksync.sync_job'), qr/You sent \w* ?\*+/, '... but for what is secret');
 
 # A rotation sees them all
 cmp_ok(sql($node, 'SELECT tasksync.rotate_secret_key()'), '>', 10, 'all are sealed anew');

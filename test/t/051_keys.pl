@@ -119,7 +119,7 @@ foreach my $round (1 .. 3)
 	sleep 0.3 + rand 0.5;
 	$node->stop('immediate');
 	$run->kill_kill(grace => 1);
-	PostgreSQL::Test::Utils::append_to_file("$file.99999.new", 'tasksync-key half');
+	PostgreSQL::Test::Utils::append_to_file("$file.new", 'tasksync-key half');
 	$node->start;
 	is_readable("after a crash amid rotations they open ($round)");
 }
@@ -172,6 +172,15 @@ rename $file, "$file.away";
 is(sqlstate($node, "SELECT * FROM tasksync.task_lists('$provider')"), '55000', 'without the key nothing opens');
 rename "$file.away", $file;
 is_readable('and with it everything does');
+foreach my $inside ($node->data_dir . '/secret.key', $node->data_dir . '/../pgdata/global/x.key', 'secret.key')
+{
+	$node->append_conf('postgresql.conf', "tasksync.secret_key_file = '$inside'\n");
+	$node->reload;
+	wait_until($node, "SELECT current_setting('tasksync.secret_key_file') = '$inside'");
+	is(sqlstate($node, "SELECT tasksync.add_account('CALDAV', 'in', '{\"token\": \"x\"}')"), '55000', "a key file in the data directory is refused: $inside");
+}
+$node->append_conf('postgresql.conf', "tasksync.secret_key_file = ''\n");
+$node->reload;
 
 $node->stop;
 done_testing();
