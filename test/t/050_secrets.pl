@@ -18,6 +18,10 @@ shared_preload_libraries = 'pg_stat_statements,auto_explain,tasksync'
 logging_collector = on
 log_destination = 'stderr,csvlog,jsonlog'
 log_directory = 'log'
+pg_stat_statements.track = all
+track_activity_query_size = 8192
+CONF
+$node->append_conf('postgresql.conf', <<'CONF');
 log_min_messages = debug5
 log_min_error_statement = debug5
 log_error_verbosity = verbose
@@ -34,9 +38,9 @@ debug_print_plan = on
 auto_explain.log_min_duration = 0
 auto_explain.log_nested_statements = on
 auto_explain.log_verbose = on
-pg_stat_statements.track = all
-track_activity_query_size = 8192
 CONF
+$node->reload;
+wait_until($node, 'SELECT current_setting(\'auto_explain.log_verbose\') = \'on\'');
 my $server = TasksyncTest::Hostile->new;
 my $url = $server->url('dav');
 my @secrets;
