@@ -125,6 +125,15 @@ PostgreSQL::Test::Utils::system_or_bail('pg_ctl', '-D', "$old-moved", '-w', '-l'
 wait_until($standby, 'SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = \'tasksync worker\'');
 is_original($standby, 'a data directory that was moved goes on');
 PostgreSQL::Test::Utils::system_or_bail('pg_ctl', '-D', "$old-moved", '-w', '-m', 'fast', 'stop');
+PostgreSQL::Test::Utils::system_or_bail('cp', '-a', "$old-moved", "$old-copied");
+PostgreSQL::Test::Utils::system_or_bail('rm', '-r', "$old-moved");
+PostgreSQL::Test::Utils::system_or_bail('mkdir', '-m', '700', "$old-moved");
+PostgreSQL::Test::Utils::system_or_bail('pg_ctl', '-D', "$old-copied", '-w', '-l', $standby->logfile, 'start');
+wait_until($standby, 'SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = \'tasksync worker\'');
+is_original($standby, '... or copied, where something else stands in its place');
+PostgreSQL::Test::Utils::system_or_bail('pg_ctl', '-D', "$old-copied", '-w', '-m', 'fast', 'stop');
+rmdir "$old-moved";
+rename "$old-copied", "$old-moved" or die $!;
 rename "$old-moved", $old or die $!;
 
 # A file that says only which database it is, as the first ones did
