@@ -131,19 +131,13 @@ redact(ErrorData *edata)
 }
 
 static void
-hide_activity(const char *query)
-{
-	if (is_secret_text(query))
-		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
-}
-
-static void
 after_parsing(ParseState *pstate, Query *query, JumbleState *jstate)
 {
-	/* PREPARE, or Parse with a name; an unnamed one is forgotten too late, not too soon */
-	if (names_a_secret(pstate->p_sourcetext))
-		prepared_secret = true;
-	if (is_secret_text(pstate->p_sourcetext))
+	bool		names_one = names_a_secret(pstate->p_sourcetext);
+
+	/* Whether it is to be prepared is not told here: one too many does no harm. */
+	prepared_secret |= names_one;
+	if (names_one || executes_a_secret(pstate->p_sourcetext))
 	{
 		query->queryId = UINT64CONST(0);
 		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
@@ -173,10 +167,9 @@ client_names_a_secret(void)
 static void
 hide_executed(const char *query)
 {
-	if (client_names_a_secret())
+	if (client_names_a_secret() ||
+		(query != debug_query_string && is_secret_text(query)))
 		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
-	else
-		hide_activity(query);
 }
 
 static void

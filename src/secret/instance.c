@@ -219,7 +219,7 @@ file_names_us(const char *id)
 	if (names_another(&file, &us))
 		return false;
 	strlcpy(us.needs, file.needs, sizeof(us.needs));
-	if (!RecoveryInProgress() && memcmp(&us, &file, sizeof(us)) != 0 &&
+	if (!RecoveryInProgress() && strcmp(as_text(&us), as_text(&file)) != 0 &&
 		(lock = ts_key_file_lock(ts_key_file_path())) >= 0)
 	{
 		(void) ts_replace_file(path, as_text(&us));
@@ -242,7 +242,7 @@ ts_instance_needs(const char *key_id)
 	path = instance_path(ts_col(0, 1));
 	describe_us(&us);
 	strlcpy(us.needs, key_id, sizeof(us.needs));
-	return (ts_instance_read(path, &file) && memcmp(&us, &file, sizeof(us)) == 0) ||
+	return (ts_instance_read(path, &file) && strcmp(as_text(&us), as_text(&file)) == 0) ||
 		ts_replace_file(path, as_text(&us));
 }
 
