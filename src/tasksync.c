@@ -34,6 +34,7 @@ int			ts_push_delay_ms;
 int			ts_list_gone_after_s;
 bool		ts_require_tls;
 bool		ts_allow_private_networks;
+char	   *ts_ca_file;
 char	   *ts_secret_key_file;
 int			ts_mass_delete_threshold;
 int			ts_mass_delete_minimum;
@@ -113,6 +114,11 @@ define_network_settings(void)
 							 "Allow services at private, link-local and loopback addresses.",
 							 NULL, &ts_allow_private_networks, false,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("tasksync.ca_file",
+							   "File of the certificate authorities that services are checked against.",
+							   "Empty: the system's trust store.",
+							   &ts_ca_file, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("tasksync.secret_key_file",
 							   "File of the key that secrets are encrypted with.",
 							   "Empty: in a folder beside the data directory.",

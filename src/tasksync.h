@@ -35,6 +35,7 @@ extern int	ts_push_delay_ms;
 extern int	ts_list_gone_after_s;
 extern bool ts_require_tls;
 extern bool ts_allow_private_networks;
+extern char *ts_ca_file;				/* "" = the system's trust store */
 extern char *ts_secret_key_file;		/* "" = beside the data directory */
 extern int	ts_mass_delete_threshold;	/* per cent */
 extern int	ts_mass_delete_minimum;		/* tasks */

@@ -9,6 +9,12 @@ COMMENT ON FUNCTION tasksync.set_credentials_file(uuid, text) IS
 	'new credentials for an account, from a file on the server that holds one JSON object';
 GRANT EXECUTE ON FUNCTION tasksync.set_credentials_file(uuid, text) TO pg_read_server_files;
 
+CREATE FUNCTION tasksync.rotate_secret_key()
+RETURNS int
+LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_rotate_secret_key';
+COMMENT ON FUNCTION tasksync.rotate_secret_key() IS
+	'makes a new key and seals all credentials with it; how many';
+
 CREATE FUNCTION tasksync.adopt_clone()
 RETURNS void
 LANGUAGE c AS 'MODULE_PATHNAME', 'tasksync_adopt_clone';

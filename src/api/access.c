@@ -60,7 +60,7 @@ static const char *const revokes[] = {
 
 /*
  * Left out are what an administrator calls: grant_access, revoke_access,
- * adopt_clone and start_worker.  (set_credentials_file is granted to
+ * rotate_secret_key, adopt_clone and start_worker.  (set_credentials_file is granted to
  * pg_read_server_files by the extension script.)
  */
 #define CALLABLE_FUNCTIONS \

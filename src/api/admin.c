@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * admin.c
- *	  What only administrators call: credentials from a file of the server, and
- *	  taking over as the database that syncs.
+ *	  What only administrators call: credentials from a file of the server, a
+ *	  new key for all secrets, and taking over as the database that syncs.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(tasksync_set_credentials_file);
+PG_FUNCTION_INFO_V1(tasksync_rotate_secret_key);
 PG_FUNCTION_INFO_V1(tasksync_adopt_clone);
 PG_FUNCTION_INFO_V1(tasksync_require_encoding);
 
@@ -120,6 +121,28 @@ tasksync_set_credentials_file(PG_FUNCTION_ARGS)
 	(void) DirectFunctionCall2(tasksync_set_credentials, PG_GETARG_DATUM(0), ts_jsonb_datum(text));
 	explicit_bzero(text, strlen(text));
 	PG_RETURN_VOID();
+}
+
+/*
+ * rotate_secret_key() → int
+ *
+ * A new key, and all secrets of this database sealed with it; how many.  For
+ * superusers and the extension's owner: EXECUTE alone is not enough.
+ */
+Datum
+tasksync_rotate_secret_key(PG_FUNCTION_ARGS)
+{
+	TsCall		call;
+	int			n;
+
+	if (!has_privs_of_role(GetUserId(), ts_owner()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of extension \"tasksync\" to change the key of its secrets")));
+	ts_api_begin(&call);
+	n = ts_keys_rotate();
+	ts_api_end(&call);
+	PG_RETURN_INT32(n);
 }
 
 /*

@@ -7,10 +7,17 @@
  * A statement that names add_provider, add_account or set_credentials is
  * logged as a fixed text, whichever setting had it logged, and without what
  * could quote it (detail, context, parameters).  In pg_stat_activity it is
- * replaced as soon as it is parsed, and again when it is executed.
+ * replaced as soon as it is parsed, and again when it is executed.  It has no
+ * query id, so that pg_stat_statements takes no notice of it.
+ *
+ * The arguments of an EXECUTE are secrets if the prepared statement names one of
+ * these.  What is logged before it is parsed does not tell, nor does an EXPLAIN
+ * or CREATE TABLE AS around it: from the first such PREPARE on, a session's
+ * statements with the word "execute" are all treated as secret.
  *
  * What this cannot cover: the instant before parsing; a function of the user's
- * that holds a literal password; a session without the library preloaded.
+ * that holds a literal password, or is given one; a session without the library
+ * preloaded.
  * set_credentials_file() and OAuth's device flow never show a secret at all.
  *
  *-------------------------------------------------------------------------
@@ -18,12 +25,12 @@
 #include "api/redact.h"
 
 #include "access/xact.h"
-#include "commands/prepare.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "pgstat.h"
 #include "tcop/tcopprot.h"
+#include "tcop/utility.h"
 #include "utils/elog.h"
 
 #define REPLACEMENT "<a statement with credentials>"
@@ -37,7 +44,9 @@ static const struct
 
 static emit_log_hook_type prev_emit_log = NULL;
 static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
+static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /*
  * Does the text hold one of the names, in any case of letters?  Every statement
@@ -58,16 +67,34 @@ names_a_secret(const char *text)
 	return false;
 }
 
-/* The statement under way is an EXECUTE of one that names a secret. */
-static const char *executed_query = NULL;
+/* A statement of this session's that names a secret has been prepared. */
+static bool prepared_secret = false;
+
+/* Does the text have the word EXECUTE in it, where that may run such a statement? */
+static bool
+executes_a_secret(const char *text)
+{
+	if (!prepared_secret || text == NULL)
+		return false;
+	for (const char *p = text; (p = strpbrk(p, "eE")) != NULL; p++)
+		if (pg_strncasecmp(p, "execute", 7) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_secret_text(const char *text)
+{
+	return names_a_secret(text) || executes_a_secret(text);
+}
 
 static bool
 is_secret(const ErrorData *edata)
 {
-	return names_a_secret(debug_query_string) ||
-		(debug_query_string != NULL && debug_query_string == executed_query) ||
-		names_a_secret(edata->message) || names_a_secret(edata->detail) ||
-		names_a_secret(edata->context) || names_a_secret(edata->internalquery);
+	return is_secret_text(debug_query_string) ||
+		is_secret_text(edata->message) || is_secret_text(edata->detail) ||
+		is_secret_text(edata->detail_log) || is_secret_text(edata->context) ||
+		is_secret_text(edata->internalquery);
 }
 
 /*
@@ -104,28 +131,16 @@ redact(ErrorData *edata)
 }
 
 static void
-hide_activity(const char *query)
-{
-	if (names_a_secret(query))
-		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
-}
-
-static void
 after_parsing(ParseState *pstate, Query *query, JumbleState *jstate)
 {
-	hide_activity(pstate->p_sourcetext);
-	if (pstate->p_sourcetext == debug_query_string)
-		executed_query = NULL;
-	if (query->utilityStmt && IsA(query->utilityStmt, ExecuteStmt))
-	{
-		PreparedStatement *prepared =
-			FetchPreparedStatement(castNode(ExecuteStmt, query->utilityStmt)->name, false);
+	bool		names_one = names_a_secret(pstate->p_sourcetext);
 
-		if (prepared && names_a_secret(prepared->plansource->query_string))
-		{
-			executed_query = debug_query_string;
-			pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
-		}
+	/* Whether it is to be prepared is not told here: one too many does no harm. */
+	prepared_secret |= names_one;
+	if (names_one || executes_a_secret(pstate->p_sourcetext))
+	{
+		query->queryId = UINT64CONST(0);
+		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
 	}
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
@@ -143,23 +158,51 @@ client_names_a_secret(void)
 	{
 		asked = debug_query_string;
 		asked_at = GetCurrentStatementStartTimestamp();
-		answer = names_a_secret(debug_query_string);
+		answer = is_secret_text(debug_query_string);
 	}
 	return answer;
 }
 
-/* By the extended protocol a statement is shown again when it is executed. */
+/* By the extended protocol a statement is shown again when it is bound and executed. */
+static void
+hide_executed(const char *query)
+{
+	if (client_names_a_secret() ||
+		(query != debug_query_string && is_secret_text(query)))
+		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
+}
+
+static void
+before_starting(QueryDesc *queryDesc, int eflags)
+{
+	hide_executed(queryDesc->sourceText);
+	if (prev_executor_start)
+		prev_executor_start(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+}
+
 static void
 before_executing(QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once)
 {
-	if (client_names_a_secret())
-		pgstat_report_activity(STATE_RUNNING, REPLACEMENT);
-	else
-		hide_activity(queryDesc->sourceText);
+	hide_executed(queryDesc->sourceText);
 	if (prev_executor_run)
 		prev_executor_run(queryDesc, direction, count, execute_once);
 	else
 		standard_ExecutorRun(queryDesc, direction, count, execute_once);
+}
+
+static void
+before_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			   ProcessUtilityContext context, ParamListInfo params,
+			   QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	hide_executed(queryString);
+	if (prev_process_utility)
+		prev_process_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv,
+								dest, qc);
 }
 
 void
@@ -171,6 +214,10 @@ ts_redact_init(void)
 	emit_log_hook = redact;
 	prev_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = after_parsing;
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = before_starting;
 	prev_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = before_executing;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = before_utility;
 }

@@ -31,6 +31,7 @@ static const Range4 private4[] = {
 	{0xA9FE0000, 16},			/* link-local, cloud metadata */
 	{0xAC100000, 12},			/* private */
 	{0xC0000000, 24},			/* protocol assignments */
+	{0xC0586300, 24},			/* relays into IPv6 (6to4) */
 	{0xC0A80000, 16},			/* private */
 	{0xC6120000, 15},			/* benchmarking */
 	{0xE0000000, 3}				/* multicast and reserved */
@@ -45,18 +46,51 @@ is_private4(uint32 addr)
 	return false;
 }
 
-/* The IPv4 address inside a v4-mapped, v4-compatible or NAT64 one. */
+/*
+ * The IPv4 address inside an IPv6 one.  Where each of these forms has it; what a
+ * host or a router on the way makes of the form is to send IPv4 there.
+ */
+typedef struct Embedding
+{
+	unsigned char prefix[12];
+	int			len;			/* of the prefix, bytes */
+	int			at;				/* of the address */
+} Embedding;
+
+static const Embedding embeddings[] = {
+	{{0}, 12, 12},				/* v4-compatible */
+	{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 12, 12},	/* v4-mapped */
+	{{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0}, 12, 12},	/* translated, RFC 2765 */
+	{{0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}, 12, 12}, /* NAT64, RFC 6052 */
+	{{0x20, 0x02}, 2, 2},		/* 6to4, RFC 3056 */
+};
+
 static bool
 embedded4(const struct in6_addr *a, uint32 *addr)
 {
-	static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+	for (int i = 0; i < lengthof(embeddings); i++)
+	{
+		if (memcmp(a->s6_addr, embeddings[i].prefix, embeddings[i].len) != 0)
+			continue;
+		memcpy(addr, &a->s6_addr[embeddings[i].at], 4);
+		*addr = ntohl(*addr);
+		return true;
+	}
+	return false;
+}
 
-	if (!IN6_IS_ADDR_V4MAPPED(a) && !IN6_IS_ADDR_V4COMPAT(a) &&
-		memcmp(a->s6_addr, nat64, sizeof(nat64)) != 0)
-		return false;
-	memcpy(addr, &a->s6_addr[12], 4);
-	*addr = ntohl(*addr);
-	return true;
+/* What is private whatever may be inside. */
+static bool
+is_private6(const struct in6_addr *a)
+{
+	static const unsigned char local_nat64[6] = {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01};
+	static const unsigned char teredo[4] = {0x20, 0x01, 0x00, 0x00};
+
+	return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) ||
+		(a->s6_addr[0] & 0xfe) == 0xfc ||	/* unique local */
+		IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_SITELOCAL(a) || IN6_IS_ADDR_MULTICAST(a) ||
+		memcmp(a->s6_addr, local_nat64, sizeof(local_nat64)) == 0 ||	/* RFC 8215 */
+		memcmp(a->s6_addr, teredo, sizeof(teredo)) == 0;	/* RFC 4380 */
 }
 
 bool
@@ -70,12 +104,7 @@ ts_address_is_private(const struct sockaddr *addr)
 	if (addr->sa_family != AF_INET6)
 		return true;
 	a = &((const struct sockaddr_in6 *) addr)->sin6_addr;
-	if (IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a))
-		return true;
-	if (embedded4(a, &v4))
-		return is_private4(v4);
-	return (a->s6_addr[0] & 0xfe) == 0xfc ||	/* unique local */
-		IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_SITELOCAL(a) || IN6_IS_ADDR_MULTICAST(a);
+	return is_private6(a) || (embedded4(a, &v4) && is_private4(v4));
 }
 
 bool
@@ -91,8 +120,10 @@ ts_address_is_loopback(const struct sockaddr *addr)
 
 		if (IN6_IS_ADDR_LOOPBACK(a))
 			return true;
-		if (!embedded4(a, &v4))
+		if (!IN6_IS_ADDR_V4MAPPED(a))
 			return false;
+		memcpy(&v4, &a->s6_addr[12], 4);
+		v4 = ntohl(v4);
 	}
 	return v4 >> 24 == 127;
 }

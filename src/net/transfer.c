@@ -17,14 +17,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base64.h"
 #include "miscadmin.h"
 #include "net/host.h"
 #include "net/transfer.h"
 #include "tasksync.h"
 #include "utils/memutils.h"
 
-/* Fewer bytes a second than these, for request_timeout: a transfer is given up. */
+/*
+ * A streamed answer may take longer than request_timeout, as long as it comes:
+ * not when for the time of one there are fewer bytes a second than these, and
+ * never longer than so many of them.
+ */
 #define LOW_SPEED_BYTES 20L
+#define STREAM_TIMEOUTS 10
 
 static long
 status_of(TsTransfer *t)
@@ -82,9 +88,10 @@ on_header(char *data, size_t size, size_t nmemb, void *arg)
 
 	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
 		t->header_len = 0;		/* an interim answer (100) was not the one */
-	if (t->header_len + n > TS_MAX_HEADER_BYTES)
+	t->header_total += n;
+	if (t->header_total > TS_MAX_HEADER_BYTES)
 	{
-		t->too_large = true;
+		t->header_too_large = true;
 		return 0;
 	}
 	p = realloc(t->header_text, t->header_len + n + 1);
@@ -309,10 +316,15 @@ ts_transfer_prepare(TsTransfer *t)
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	if (ts_ca_file[0])
+	{
+		curl_easy_setopt(e, CURLOPT_CAINFO, ts_ca_file);
+		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	}
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) ts_connect_timeout_ms);
-	if (!t->stream)
-		curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long) ts_request_timeout_ms);
-	/* a streamed body may take its time, as long as it comes */
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
+					 t->stream ? STREAM_TIMEOUTS * (long) ts_request_timeout_ms
+					 : (long) ts_request_timeout_ms);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, LOW_SPEED_BYTES);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long) Max(1, ts_request_timeout_ms / 1000));
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -357,7 +369,7 @@ ts_transfer_redirect(TsTransfer *t)
 	t->finished = false;
 	t->streaming = t->paused = false;
 	t->len = t->total = 0;
-	t->header_len = 0;
+	t->header_len = t->header_total = 0;
 	ts_transfer_prepare(t);
 	return !t->refused;
 }
@@ -397,6 +409,11 @@ no_answer(TsTransfer *t, TsResponse *resp)
 		ts_error_detail(&resp->error, "The limit is %d kB.", ts_max_response_size_kb);
 		ts_error_hint(&resp->error, "Raise tasksync.max_response_size if answers of this size are right.");
 	}
+	else if (t->header_too_large)
+	{
+		ts_error(&resp->error, "TS502", "the header of the answer of \"%s\" is too large", host);
+		ts_error_detail(&resp->error, "The limit is %d kB.", TS_MAX_HEADER_BYTES / 1024);
+	}
 	else if (t->no_memory)
 		ts_error(&resp->error, "TS503", "out of memory while receiving from \"%s\"", host);
 	else
@@ -405,6 +422,46 @@ no_answer(TsTransfer *t, TsResponse *resp)
 		ts_error_detail(&resp->error, "%s.", t->errbuf[0] ? t->errbuf
 						: curl_easy_strerror(t->result));
 	}
+}
+
+/*
+ * A service's error page may show the request that it did not like.  Providers
+ * quote such pages, so what was sent to prove who we are is made unreadable in
+ * them.
+ */
+static void
+mask(char *text, size_t len, const char *secret)
+{
+	size_t		n = secret ? strlen(secret) : 0;
+	char	   *end = text + len;
+
+	if (n < 4)
+		return;					/* what is as short as this is in every other word */
+	while ((text = memmem(text, end - text, secret, n)) != NULL)
+	{
+		memset(text, '*', n);
+		text += n;
+	}
+}
+
+static void
+mask_credentials(const TsTransfer *t, char *text, size_t len)
+{
+	char	   *pair;
+	char	   *encoded;
+	int			n;
+
+	mask(text, len, t->bearer);
+	mask(text, len, t->userinfo_password);
+	if (t->userinfo_name == NULL || t->userinfo_password == NULL)
+		return;
+	pair = psprintf("%s:%s", t->userinfo_name, t->userinfo_password);
+	n = pg_b64_enc_len(strlen(pair));
+	encoded = palloc0(n + 1);
+	if (pg_b64_encode(pair, strlen(pair), encoded, n) > 0)
+		mask(text, len, encoded);
+	explicit_bzero(pair, strlen(pair));
+	explicit_bzero(encoded, n);
 }
 
 /* Deliver the end to the receiver, and free the transfer. */
@@ -427,6 +484,11 @@ ts_transfer_finish(TsTransfer *t)
 	else
 	{
 		resp.status = status_of(t);
+		if (resp.status >= 300)
+		{
+			mask_credentials(t, t->header_text, t->header_len);
+			mask_credentials(t, t->body, t->len);
+		}
 		ts_response_headers(&resp, t->header_text ? t->header_text : "");
 		resp.retry_after = ts_retry_after(ts_response_header(&resp, "retry-after"), time(NULL));
 		if (t->len > 0)

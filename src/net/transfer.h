@@ -52,7 +52,9 @@ struct TsTransfer
 	size_t		total;			/* of the body, decoded */
 	char	   *header_text;	/* raw lines of the last response */
 	size_t		header_len;
+	size_t		header_total;	/* with those of interim answers */
 	bool		too_large;
+	bool		header_too_large;
 	bool		no_memory;
 	const char *refused;		/* why we would not connect, or NULL */
 	char		refused_address[64];

@@ -27,6 +27,58 @@ associated_data(const char *account_id, const char *user_id)
 	return psprintf("%s/%s", account_id, user_id);
 }
 
+bytea *
+ts_secret_seal(const char *account_id, const char *user_id, const char *json,
+			   const unsigned char *key)
+{
+	const char *ad = associated_data(account_id, user_id);
+	size_t		len = strlen(json);
+	bytea	   *sealed = palloc(VARHDRSZ + NONCE + len + TAG);
+	unsigned char *nonce = (unsigned char *) VARDATA(sealed);
+	unsigned long long sealed_len;
+
+	randombytes_buf(nonce, NONCE);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + NONCE, &sealed_len,
+											   (const unsigned char *) json, len,
+											   (const unsigned char *) ad, strlen(ad),
+											   NULL, nonce, key);
+	SET_VARSIZE(sealed, VARHDRSZ + NONCE + sealed_len);
+	return sealed;
+}
+
+char *
+ts_secret_open(const char *account_id, const char *user_id, const char *key_id,
+			   const bytea *sealed, TsError *err)
+{
+	unsigned char key[TS_KEY_BYTES];
+	char		found_id[TS_KEY_ID_CHARS + 1];
+	const char *ad = associated_data(account_id, user_id);
+	const unsigned char *nonce = (const unsigned char *) VARDATA(sealed);
+	unsigned long long len;
+	char	   *json;
+	int			rc;
+
+	if (!ts_key_load(key_id, false, key, found_id, err))
+		return NULL;
+	json = palloc0(VARSIZE(sealed));
+	rc = VARSIZE(sealed) < VARHDRSZ + NONCE + TAG ? -1 :
+		crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *) json, &len, NULL,
+												   nonce + NONCE,
+												   VARSIZE(sealed) - VARHDRSZ - NONCE,
+												   (const unsigned char *) ad, strlen(ad),
+												   nonce, key);
+	sodium_memzero(key, sizeof(key));
+	if (rc == 0)
+		return json;
+	ts_error(err, "55000", "the credentials of account \"%s\" cannot be decrypted", account_id);
+	ts_error_hint(err, "Set them again with set_credentials().");
+	return NULL;
+}
+
+/*
+ * The table is locked before the key is read: while somebody changes keys
+ * (rotate.c) nothing can be sealed with one that is about to go.
+ */
 void
 ts_secret_store(const char *account_id, const char *user_id, const char *json)
 {
@@ -37,28 +89,19 @@ ts_secret_store(const char *account_id, const char *user_id, const char *json)
 		" sealed = EXCLUDED.sealed, updated_at = EXCLUDED.updated_at",
 		{UUIDOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
+	static TsStatement lock = {"LOCK TABLE tasksync.secret IN ROW EXCLUSIVE MODE"};
 	unsigned char key[TS_KEY_BYTES];
 	char		key_id[TS_KEY_ID_CHARS + 1];
-	const char *ad = associated_data(account_id, user_id);
-	size_t		len = strlen(json);
-	bytea	   *sealed = palloc(VARHDRSZ + NONCE + len + TAG);
-	unsigned char *nonce = (unsigned char *) VARDATA(sealed);
-	unsigned long long sealed_len;
 	TsError		err = {0};
-	TsArg		arg;
+	TsArg		sealed;
 
+	ts_run_args(&lock, 0, NULL);
 	if (!ts_key_load(NULL, true, key, key_id, &err))
 		ts_ereport(&err);
-	randombytes_buf(nonce, NONCE);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(nonce + NONCE, &sealed_len,
-											   (const unsigned char *) json, len,
-											   (const unsigned char *) ad, strlen(ad),
-											   NULL, nonce, key);
+	sealed.value = PointerGetDatum(ts_secret_seal(account_id, user_id, json, key));
+	sealed.isnull = false;
 	sodium_memzero(key, sizeof(key));
-	SET_VARSIZE(sealed, VARHDRSZ + NONCE + sealed_len);
-	arg.value = PointerGetDatum(sealed);
-	arg.isnull = false;
-	ts_run(&stmt, ts_uuid(account_id), ts_text(user_id), ts_text(key_id), arg);
+	ts_run(&stmt, ts_uuid(account_id), ts_text(user_id), ts_text(key_id), sealed);
 }
 
 /* The JSON text of the credentials; NULL without err: there are none. */
@@ -69,37 +112,15 @@ open_secret(const char *account_id, const char *user_id, TsError *err)
 		"SELECT key_id, sealed FROM tasksync.secret WHERE account_id = $1 AND user_id = $2",
 		{UUIDOID, TEXTOID}
 	};
-	unsigned char key[TS_KEY_BYTES];
-	char		key_id[TS_KEY_ID_CHARS + 1];
-	const char *ad = associated_data(account_id, user_id);
-	unsigned long long len;
 	bool		isnull;
+	char	   *key_id;
 	bytea	   *sealed;
-	unsigned char *nonce;
-	char	   *json;
-	int			rc;
 
 	if (ts_run(&stmt, ts_uuid(account_id), ts_text(user_id)) == 0)
 		return NULL;
+	key_id = ts_col(0, 1);
 	sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-	if (!ts_key_load(ts_col(0, 1), false, key, key_id, err))
-		return NULL;
-	nonce = (unsigned char *) VARDATA(sealed);
-	json = palloc0(VARSIZE(sealed));
-	rc = VARSIZE(sealed) < VARHDRSZ + NONCE + TAG ? -1 :
-		crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *) json, &len, NULL,
-												   nonce + NONCE,
-												   VARSIZE(sealed) - VARHDRSZ - NONCE,
-												   (const unsigned char *) ad, strlen(ad),
-												   nonce, key);
-	sodium_memzero(key, sizeof(key));
-	if (rc != 0)
-	{
-		ts_error(err, "55000", "the credentials of account \"%s\" cannot be decrypted", account_id);
-		ts_error_hint(err, "Set them again with set_credentials().");
-		return NULL;
-	}
-	return json;
+	return ts_secret_open(account_id, user_id, key_id, sealed, err);
 }
 
 /* A member of a JSON object as text; NULL when it is not there. */

@@ -13,7 +13,8 @@
  * database (a dump restored elsewhere, a staging clone) finds no such file, or
  * one that names another: it touches no service until adopt_clone().
  *
- * key.c the key file; secret.c sealing and opening; instance.c the identity.
+ * key.c the key file; secret.c sealing and opening; rotate.c new keys for old;
+ * instance.c the identity.
  * All functions are to be called in a transaction with SPI connected, as the
  * extension's owner.
  *
@@ -36,6 +37,16 @@ extern void ts_secret_store(const char *account_id, const char *user_id, const c
 extern bool ts_auth_load(const char *account_id, const char *user_id, const char *origin,
 						 TsAuth *auth, TsError *err);
 
+/*
+ * Another key for all secrets of this database; how many were sealed anew.  The
+ * old one stays in the file until ts_keys_prune() finds that nothing needs it.
+ * 55000 where the file can't be written, or this database is a copy.
+ */
+extern int	ts_keys_rotate(void);
+
+/* Takes keys out of the file that no database needs; for the worker. */
+extern void ts_keys_prune(void);
+
 /* The identity: made with the first provider; checked before any request. */
 extern void ts_instance_ensure(void);
 extern bool ts_instance_check(TsError *err);
@@ -46,9 +57,12 @@ extern void ts_instance_adopt(void);
 /*
  * Within this room: the key file.
  *
- * ts_key_folder: where key and identity are, made if need be (ensure) or NULL.
  * ts_key_load: the key of an id (NULL: the newest) into key[32]; its id into
  *		key_id[17].  With ensure, a first key is made.  False with err set.
+ * ts_key_add: a new key, the last line of the file from now on; its id.
+ * ts_key_file_lock: for who changes the file; a transient file to be closed.
+ * ts_key_file_read: its whole text, to be wiped; NULL with err set.
+ * ts_write_new_file, ts_replace_file: false with errno set.
  */
 #define TS_KEY_BYTES 32
 #define TS_KEY_ID_CHARS 16
@@ -57,6 +71,40 @@ extern char *ts_key_file_path(void);
 extern char *ts_key_folder(void);
 extern bool ts_key_load(const char *wanted_id, bool ensure, unsigned char *key, char *key_id,
 						TsError *err);
+extern bool ts_key_add(char *key_id, TsError *err);
+extern int	ts_key_file_lock(const char *path);
+extern char *ts_key_file_read(const char *path, TsError *err);
 extern bool ts_write_new_file(const char *path, const char *text);
+extern bool ts_replace_file(const char *path, const char *text);
+
+/*
+ * secret.c: the JSON text that a row of the table secret holds, NULL with err
+ * set; and the row's new value.
+ */
+extern char *ts_secret_open(const char *account_id, const char *user_id, const char *key_id,
+							const bytea *sealed, TsError *err);
+extern bytea *ts_secret_seal(const char *account_id, const char *user_id, const char *json,
+							 const unsigned char *key);
+
+/*
+ * instance.c: what <identity>.instance says.  "needs" is the oldest key that the
+ * database's secrets may be sealed with, "" where that was never looked at: then
+ * it may need any of them.
+ */
+typedef struct TsInstance
+{
+	Oid			database;
+	uint64		system;			/* 0: an old file, which says no more */
+	char		data[MAXPGPATH];	/* the data directory … */
+	uint64		data_device;
+	uint64		data_inode;
+	uint64		folder_device;	/* … and the folder of this file */
+	uint64		folder_inode;
+	uint32		timeline;
+	char		needs[TS_KEY_ID_CHARS + 1];
+} TsInstance;
+
+extern bool ts_instance_read(const char *path, TsInstance *instance);
+extern bool ts_instance_needs(const char *key_id);
 
 #endif							/* TASKSYNC_SECRET_H */

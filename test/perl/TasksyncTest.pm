@@ -274,6 +274,47 @@ sub requests
 }
 
 #
+# A server that means harm, or none (fakes/hostile.py).
+#
+package TasksyncTest::Hostile;
+
+sub new
+{
+	my ($class, @certificate) = @_;
+	my $self = bless {
+		port => TasksyncTest::free_port(),
+		scheme => @certificate ? 'https' : 'http',
+		folder => PostgreSQL::Test::Utils::tempdir('hostile') }, $class;
+
+	TasksyncTest::start_service($self->{folder}, $self->{port}, "$fakes/hostile.py",
+		$self->{port}, $self->{folder}, @certificate);
+	return $self;
+}
+
+sub port { return $_[0]{port}; }
+
+# The address of one of its behaviours; the host may be another name of it.
+sub url
+{
+	my ($self, $path, $host) = @_;
+
+	$host //= '127.0.0.1';
+	return "$self->{scheme}://$host:$self->{port}/$path/";
+}
+
+# The requests since the last call: "METHOD path authorization"
+sub requests
+{
+	my ($self) = @_;
+	my @lines = -f "$self->{folder}/requests"
+	  ? split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{folder}/requests") : ();
+	my $seen = $self->{seen} // 0;
+
+	$self->{seen} = @lines;
+	return @lines[ $seen .. $#lines ];
+}
+
+#
 # A CalDAV server, and a client of it that sees it as another program would.
 #
 package TasksyncTest::Dav;

@@ -64,6 +64,7 @@ SELECT tasksync.create_mapping(:'provider', '/ann/caf%c3%a9') IS NOT NULL AS mad
 SELECT tasksync.create_mapping(:'provider', '/ann/café/');
 SELECT tasksync.create_mapping(:'provider', 'https://example.org/ann/caf%C3%A9/');
 SELECT tasksync.create_mapping(:'provider', E'/ann/a\r\nb c?d/') IS NOT NULL AS made;
+SELECT tasksync.create_mapping(:'provider', '/ann/b c?d/') IS NOT NULL AS made;
 SELECT external_list_id FROM tasksync.task_list_mapping WHERE provider_id = :'provider' ORDER BY 1;
 
 RESET SESSION AUTHORIZATION;

@@ -160,12 +160,23 @@ is_host_and_port(const char *authority, size_t len)
 	return colon + 1 == end || (port > 0 && port <= 65535);
 }
 
+/* Nothing of the sort is in an address; whoever writes one means something else. */
+static bool
+has_control(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char) *s < ' ' || *s == 0x7f)
+			return true;
+	return false;
+}
+
 /*
  * dav_url_split
  *		A configured URL as origin ("https://host:8443") and canonical path.
  *
- * False unless it is http or https, has a host, and no user name or password,
- * which belong to the account.  A query or fragment is left out.
+ * False unless it is http or https, has a host, no control characters, and no
+ * user name or password, which belong to the account.  A query or fragment is
+ * left out.
  */
 bool
 dav_url_split(const char *url, char **origin, char **path)
@@ -174,7 +185,8 @@ dav_url_split(const char *url, char **origin, char **path)
 	size_t		length = origin_length(url);
 	size_t		host = length > 0 ? length - scheme_length(url) : 0;
 
-	if (!is_host_and_port(url + length - host, host) || !is_plain_origin(url, length))
+	if (has_control(url) || !is_host_and_port(url + length - host, host) ||
+		!is_plain_origin(url, length))
 		return false;
 
 	*origin = pnstrdup(url, length);
@@ -287,6 +299,8 @@ dav_id_given(const char *origin, const char *given)
 	char	   *there;
 	char	   *path;
 
+	if (has_control(given))
+		return NULL;
 	if (given[0] == '/')
 		return dav_id_collection(dav_id_member("/", given));
 	if (!dav_url_split(given, &there, &path))
