@@ -24,12 +24,14 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/failpoint.h"
 #include "worker/jobs.h"
 #include "worker/runner.h"
 #include "worker/worker.h"
 
 #define IDLE_MS			10000	/* the longest sleep */
 #define BUSY_MS			1000	/* … while something runs: progress, cancellation */
+#define FAILED_MS		5000	/* … when a look for work has failed */
 #define LOCKED_MS		200		/* … when something is due that others hold */
 #define CLEAN_UP_MS		(10 * 60 * 1000)
 
@@ -43,6 +45,9 @@ typedef struct Worker
 	TsRunner  **runners;
 	int			nrunners;
 	int			max_runners;
+	bool		has_predecessor;	/* what a dead worker left was not looked for yet */
+	int64	   *orphans;		/* jobs that it left, and that are not taken over yet */
+	int			norphans;
 	TimestampTz cleaned_at;
 	long		sleep_ms;
 } Worker;
@@ -89,9 +94,44 @@ reload_settings(void)
 }
 
 static void
+orphans_body(void *arg)
+{
+	Worker	   *w = arg;
+	MemoryContext old = MemoryContextSwitchTo(w->cxt);
+
+	w->orphans = ts_jobs_orphans(&w->norphans);
+	MemoryContextSwitchTo(old);
+}
+
+static void
 take_over_body(void *arg)
 {
-	ts_jobs_take_over();
+	ts_jobs_take_over(*(int64 *) arg);
+}
+
+/*
+ * Take over from a worker that died, each job in a transaction of its own: one
+ * whose successor is being queued in somebody's open transaction has to wait
+ * for that, and the others must not.  False: nothing may be claimed yet.
+ */
+static bool
+take_over(Worker *w)
+{
+	TsError		err = {0};
+	int			n = 0;
+
+	if (w->has_predecessor && !ts_in_transaction(orphans_body, w, &err))
+	{
+		w->norphans = 0;
+		ereport(LOG, (errmsg("tasksync worker could not take over: %s", err.message)));
+		return false;
+	}
+	w->has_predecessor = false;
+	for (int i = 0; i < w->norphans; i++)
+		if (!ts_in_transaction(take_over_body, &w->orphans[i], &err))
+			w->orphans[n++] = w->orphans[i];
+	w->norphans = n;
+	return true;
 }
 
 static void
@@ -163,8 +203,10 @@ look_for_work(Worker *w)
 	TsError		err = {0};
 	MemoryContext old = MemoryContextSwitchTo(w->round);
 
-	w->sleep_ms = IDLE_MS;
-	if (!ts_in_transaction(round_body, &r, &err))
+	w->sleep_ms = FAILED_MS;
+	if (!take_over(w))
+		 /* it was logged */ ;
+	else if (!ts_in_transaction(round_body, &r, &err))
 		ereport(LOG, (errmsg("tasksync worker could not look for work: %s", err.message)));
 	else
 	{
@@ -175,6 +217,8 @@ look_for_work(Worker *w)
 		 * transaction: that is no reason to ask without a pause.
 		 */
 		w->sleep_ms = r.njobs > 0 ? r.next_due : Max(r.next_due, LOCKED_MS);
+		if (w->norphans > 0)
+			w->sleep_ms = Min(w->sleep_ms, LOCKED_MS);
 		MemoryContextSwitchTo(w->cxt);
 		cancel_runners(w, &r);
 		for (int i = 0; i < r.njobs; i++)
@@ -270,7 +314,6 @@ ts_worker_main(Datum arg)
 {
 	Worker	   *w;
 	MemoryContext cxt;
-	TsError		err = {0};
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -292,7 +335,7 @@ ts_worker_main(Datum arg)
 	MemoryContextSwitchTo(cxt);
 	w->net = ts_net_create(cxt);
 	w->cleaned_at = GetCurrentTimestamp();
-	if (!ts_in_transaction(take_over_body, NULL, &err))
-		ereport(ERROR, (errmsg("tasksync worker could not take over: %s", err.message)));
+	w->has_predecessor = true;
+	ts_arm_failpoints(MyBgworkerEntry);
 	run(w);
 }
