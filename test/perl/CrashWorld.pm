@@ -330,7 +330,7 @@ sub edit_both_sides
 	my @free = map { $tasks->{$_} } shuffle sort keys %$tasks;
 	my $plain = sub { !$_[0]{parent} && !$has_child{ $_[0]{key} } && !$_[0]{due} };
 	my $childless = sub { !$has_child{ $_[0]{key} } && !$_[0]{due} };
-	my $deletions = @free > 22 ? 3 : 1;
+	my $deletions = @free > 30 ? 6 : @free > 22 ? 3 : 1;
 	my $sql = '';
 
 	foreach my $t ($self->pick(\@free, $deletions, $childless))
@@ -407,6 +407,29 @@ sub edit_both_sides
 	$mother = $self->new_task;
 	$self->put_new($_)
 	  foreach $mother, $self->new_task(parent => $mother->{key}, list => $mother->{list});
+	$self->{untouched} = \@free;
+	$self->sql("BEGIN; $sql COMMIT");
+	return;
+}
+
+# Between two crashes: some more edits, of tasks that this round has not touched
+sub edit_more
+{
+	my ($self) = @_;
+	my $r = $self->{rounds};
+	my $free = $self->{untouched};
+	my $sql = $self->insert($self->new_task);
+
+	foreach my $t ($self->pick($free, 1))
+	{
+		$t->{description} = "here $r between";
+		$sql .= $self->update($t, "description = '$t->{description}'");
+	}
+	foreach my $t ($self->pick($free, 1))
+	{
+		$self->put_edited($t, DESCRIPTION => $t->{description} = "there $r between");
+	}
+	$self->put_new($self->new_task) if rand() < 0.5;
 	$self->sql("BEGIN; $sql COMMIT");
 	return;
 }
@@ -587,6 +610,7 @@ sub round
 	$self->{proxy}->mode("chaos $self->{seed}-$self->{rounds} $self->{chaos}") if $self->{chaos};
 	foreach my $at (@{ $options{steps} })
 	{
+		$self->edit_more if $report->{crashes};
 		if ($self->live_and_die($at, $options{mode})) { $report->{crashes}++; next; }
 		$report->{untouched} = 1;
 		last;
