@@ -4,8 +4,11 @@
  *	  Which database this is: the guard against clones.
  *
  * The instance row holds a random identity and the database's OID; the file
- * <identity>.instance beside the key file holds the same.  A dump takes the
- * row along, a base backup the OID too, but neither takes the file.
+ * <identity>.instance beside the key file holds the OID and the system
+ * identifier of the cluster.  A dump takes the row along, and may be restored
+ * where the file can be read and the OID happens to be the same: databases of
+ * new clusters are numbered alike.  A base backup takes the OID and the
+ * identifier too, but not the file.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "secret/secret.h"
@@ -29,6 +33,13 @@ instance_path(const char *id)
 	return psprintf("%s/%s.instance", ts_key_folder(), id);
 }
 
+/* What the file of this very database says. */
+static char *
+our_names(void)
+{
+	return psprintf("%u " UINT64_FORMAT "\n", MyDatabaseId, GetSystemIdentifier());
+}
+
 static void
 write_instance_file(const char *id)
 {
@@ -37,7 +48,7 @@ write_instance_file(const char *id)
 
 	if (mkdir(folder, 0700) == 0)
 		fsync_fname(folder, true);
-	if (!ts_write_new_file(path, psprintf("%u\n", MyDatabaseId)))
+	if (!ts_write_new_file(path, our_names()))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("could not create file \"%s\": %m", path),
@@ -63,7 +74,7 @@ static bool
 file_names_us(const char *id)
 {
 	char	   *path = instance_path(id);
-	char		text[32] = "";
+	char		text[64] = "";
 	int			fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
 	ssize_t		n;
 
@@ -71,17 +82,25 @@ file_names_us(const char *id)
 		return false;
 	n = read(fd, text, sizeof(text) - 1);
 	CloseTransientFile(fd);
-	return n > 0 && strtoul(text, NULL, 10) == MyDatabaseId;
+	return n > 0 && strcmp(text, our_names()) == 0;
 }
 
 bool
 ts_instance_check(TsError *err)
 {
 	static TsStatement stmt = {"SELECT id, database_oid FROM tasksync.instance"};
+	static TsStatement accounts = {"SELECT FROM tasksync.connected_account LIMIT 1"};
 	char	   *id;
 
+	/* An account is never without it, but while a dump is being restored. */
 	if (ts_run_args(&stmt, 0, NULL) == 0)
-		return true;
+	{
+		if (ts_run_args(&accounts, 0, NULL) == 0)
+			return true;
+		ts_error(err, "55000", "this database does not know which one it is");
+		ts_error_hint(err, "When nothing is being restored into it any more, call tasksync.adopt_clone().");
+		return false;
+	}
 	id = ts_col(0, 1);			/* the path below is looked up by a statement of its own */
 	if (strtoul(ts_col(0, 2), NULL, 10) == MyDatabaseId && file_names_us(id))
 		return true;
@@ -107,6 +126,7 @@ ts_instance_adopt(void)
 	};
 	TsArg		oid = {ObjectIdGetDatum(MyDatabaseId), false};
 
+	ts_instance_ensure();
 	ts_run_args(&forget, 0, NULL);
 	if (ts_run(&identity, oid, ts_text(ts_key_file_path())) > 0)
 		write_instance_file(ts_col(0, 1));

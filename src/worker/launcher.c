@@ -45,6 +45,7 @@
 
 #define LOCK_CLASS		0x5453	/* our own class of advisory locks: "TS" */
 #define NAP_MS			10000	/* between looks at the databases */
+#define FULL_NAP_MS		2000	/* … when no process could be had */
 #define EMPTY_NAP_MS	120000	/* for one that had nothing for us */
 #define START_DELAY_MS	1000	/* first pause before starting a dead worker again, … */
 #define MAX_DELAY_MS	60000	/* … doubled up to this */
@@ -433,12 +434,14 @@ start_missing_workers(void)
 			e->started_at = GetCurrentTimestamp();
 			complained = false;
 		}
-		else if (!complained)
+		else
 		{
+			e->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FULL_NAP_MS);
+			if (!complained)
+				ereport(LOG,
+						(errmsg("no process for a tasksync worker"),
+						 errhint("Raise max_worker_processes.")));
 			complained = true;
-			ereport(LOG,
-					(errmsg("no process for a tasksync worker"),
-					 errhint("Raise max_worker_processes.")));
 		}
 	}
 }

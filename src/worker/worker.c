@@ -64,15 +64,35 @@ typedef struct Round
 	long		next_due;
 } Round;
 
+/*
+ * Is there something to work for?  An extension of another version is not for
+ * this library: ALTER EXTENSION … UPDATE ends us, and the launcher starts anew.
+ */
 static bool
 is_installed(void)
 {
+	TsError		err = {0};
+	char	   *version;
 	bool		installed;
 
 	StartTransactionCommand();
-	installed = OidIsValid(ts_extension_oid());
+	version = ts_extension_version();
+	installed = version && ts_check_version(version, &err);
+	if (ts_failed(&err))
+		ereport(LOG,
+				(errmsg("tasksync worker for database \"%s\" does not work: %s",
+						get_database_name(MyDatabaseId), err.message),
+				 errhint("%s", err.hint)));
 	CommitTransactionCommand();
 	return installed;
+}
+
+/* What is about to be sent is on disk before it is sent, or nobody could ever tell. */
+static void
+fix_durability(void)
+{
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 /* New settings may take the database from us, unless we were started by hand. */
@@ -83,6 +103,7 @@ reload_settings(void)
 
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	fix_durability();
 	if (ts_is_preloaded())
 	{
 		StartTransactionCommand();
@@ -304,9 +325,11 @@ fix_plans(void)
 	SetConfigOption("lock_timeout", "300ms", PGC_SUSET, PGC_S_OVERRIDE);
 
 	/* What a database sets for its sessions is not meant for us: see lock_rows(). */
+	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	fix_durability();
 }
 
 void
