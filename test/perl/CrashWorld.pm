@@ -40,7 +40,7 @@ fsync = off
 synchronous_commit = on
 max_connections = 20
 shared_buffers = '16MB'
-log_min_messages = 'warning'
+log_statement = 'none'
 CONF
 }
 
@@ -181,9 +181,10 @@ sub live_and_die
 	my $until = time + 60;
 	my $open = 't';
 
-	while ($pid && kill(0, $pid) && $open eq 't' && time < $until)
+	for (my $i = 1; $pid && kill(0, $pid) && $open eq 't' && time < $until; $i++)
 	{
-		sleep 0.01;
+		sleep 0.005;
+		next if $i % 10;
 		$open = $self->try_sql("SELECT count(*) > 0 FROM tasksync.sync_job WHERE id >= $job AND status IN ('PENDING', 'RUNNING')") // 't';
 		$self->connect if !$self->{in} && $mode ne 'immediate';
 	}

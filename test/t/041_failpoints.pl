@@ -39,13 +39,13 @@ sub replay
 }
 
 # The steps of a round's lives: the n-th, or with a proxy that spoils requests
-# up to three, at random
+# up to four, at random
 sub steps
 {
 	my ($n) = @_;
 
 	return [$n] unless $chaos;
-	return [ map { 1 + int(rand 90) } 1 .. 1 + int(rand 3) ];
+	return [ map { 1 + int(rand 70) } 1 .. 1 + int(rand 4) ];
 }
 
 # One way to crash, until there were enough points or it took too long
