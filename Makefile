@@ -7,7 +7,8 @@
 #                       server of PGHOST/PGPORT (scripts/test arranges one)
 #
 # The extension script is the concatenation of sql/src/*.sql in name order, so
-# that each subject has a file of its own.
+# that each subject has a file of its own.  sql/upgrade/ has the scripts from
+# one version to the next (docs/contributing.md, Releases).
 
 EXTENSION = tasksync
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" tasksync.control)
@@ -18,6 +19,7 @@ OBJS = $(SRCS:.c=.o)
 
 SQL_PARTS = $(sort $(wildcard sql/src/*.sql))
 DATA_built = sql/tasksync--$(EXTVERSION).sql
+DATA = $(wildcard sql/upgrade/tasksync--*--*.sql)
 
 REGRESS = $(sort $(basename $(notdir $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test --outputdir=test/output --load-extension=tasksync

@@ -7,13 +7,18 @@
  */
 #include "tasksync.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(tasksync_current_user_id);
@@ -24,6 +29,82 @@ Oid
 ts_extension_oid(void)
 {
 	return get_extension_oid("tasksync", true);
+}
+
+char *
+ts_extension_version(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *version = NULL;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("tasksync"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										 RelationGetDescr(rel), &isnull);
+
+		if (!isnull)
+			version = TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return version;
+}
+
+/* Is version a later one than b?  Numbers between dots. */
+static bool
+is_later(const char *a, const char *b)
+{
+	for (;;)
+	{
+		char	   *a_end;
+		char	   *b_end;
+		long		x = strtol(a, &a_end, 10);
+		long		y = strtol(b, &b_end, 10);
+
+		if (x != y)
+			return x > y;
+		if (*a_end != '.' || *b_end != '.')
+			return *a_end == '.';
+		a = a_end + 1;
+		b = b_end + 1;
+	}
+}
+
+/*
+ * Our statements are those of the tables as this version's script makes them.
+ * After an upgrade of the files the server has the new library once it was
+ * restarted, and a database its new tables once they were updated.
+ */
+bool
+ts_check_version(const char *version, TsError *err)
+{
+	if (strcmp(version, TASKSYNC_VERSION) == 0)
+		return true;
+	ts_error(err, "55000", "extension \"tasksync\" is of version %s in this database, its library of version %s",
+			 version, TASKSYNC_VERSION);
+	if (is_later(version, TASKSYNC_VERSION))
+		ts_error_hint(err, "Install the library of version %s, and restart the server.", version);
+	else
+		ts_error_hint(err, "Run ALTER EXTENSION tasksync UPDATE.");
+	return false;
+}
+
+void
+ts_require_version(void)
+{
+	char	   *version = ts_extension_version();
+	TsError		err = {0};
+
+	if (version && !ts_check_version(version, &err))
+		ts_ereport(&err);
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "pgtime.h"
 #include "utils/guc.h"
+#include "worker/failpoint.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -53,6 +54,7 @@ _PG_init(void)
 	define_worker_settings();
 	define_network_settings();
 	define_rules_settings();
+	ts_define_failpoints();
 	MarkGUCPrefixReserved("tasksync");
 	ts_worker_init();
 	ts_redact_init();

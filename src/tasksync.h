@@ -45,11 +45,17 @@ extern char *ts_user_id;				/* "" = the session's current_user */
 
 /*
  * ts_extension_oid: the extension in this database, or InvalidOid.
+ * ts_extension_version: its version, palloc'd, or NULL.
+ * ts_check_version: false, with err set, where that is not this library's.
+ * ts_require_version: … and 55000.
  * ts_owner: the role that owns the extension and its tables; 55000 where the
  *		database has no tasksync.
  */
 extern Oid	ts_extension_oid(void);
 extern Oid	ts_owner(void);
+extern char *ts_extension_version(void);
+extern bool ts_check_version(const char *version, TsError *err);
+extern void ts_require_version(void);
 
 /* Who we were, and the settings, before ts_become_owner. */
 typedef struct TsIdentity

@@ -19,6 +19,7 @@
 void
 ts_api_begin(TsCall *call)
 {
+	ts_require_version();
 	call->cxt = CurrentMemoryContext;
 	call->user_id = ts_current_user_id();
 	SPI_connect();

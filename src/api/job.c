@@ -433,6 +433,7 @@ tasksync_wait_for_job(PG_FUNCTION_ARGS)
 
 	ts_required(fcinfo, 0, "job_id");
 	refuse_transaction_block(fcinfo, "wait_for_job");
+	ts_require_version();
 	deadline = deadline_of(fcinfo, 1);
 	user_id = MemoryContextStrdup(cxt, ts_current_user_id());
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
@@ -492,6 +493,7 @@ tasksync_sync_now(PG_FUNCTION_ARGS)
 	int			n;
 
 	refuse_transaction_block(fcinfo, "sync_now");
+	ts_require_version();
 	require_worker();
 	deadline = deadline_of(fcinfo, 2);
 	user_id = MemoryContextStrdup(cxt, ts_current_user_id());
@@ -508,5 +510,6 @@ tasksync_sync_now(PG_FUNCTION_ARGS)
 Datum
 tasksync_start_worker(PG_FUNCTION_ARGS)
 {
+	ts_require_version();
 	PG_RETURN_INT32(ts_start_worker(MyDatabaseId));
 }

@@ -4,8 +4,11 @@
  *	  Which database this is: the guard against clones.
  *
  * The instance row holds a random identity and the database's OID; the file
- * <identity>.instance beside the key file holds the same.  A dump takes the
- * row along, a base backup the OID too, but neither takes the file.
+ * <identity>.instance beside the key file holds the OID and the system
+ * identifier of the cluster.  A dump takes the row along, and may be restored
+ * where the file can be read and the OID happens to be the same: databases of
+ * new clusters are numbered alike.  A base backup takes the OID and the
+ * identifier too, but not the file.
  *
  * A base backup that is started on the machine of its original finds the
  * original's file, though, for the row names its folder.  So the file also says
@@ -192,7 +195,9 @@ names_another(const TsInstance *file, const TsInstance *us)
 	uint64		device,
 				inode;
 
-	if (file->system == 0 || strcmp(file->data, us->data) == 0 ||
+	if (file->system != us->system)
+		return file->system != 0;	/* 0: the file of an earlier version */
+	if (strcmp(file->data, us->data) == 0 ||
 		(file->data_device == us->data_device && file->data_inode == us->data_inode))
 		return false;
 	if (!identify(file->data, &device, &inode) ||
@@ -250,10 +255,18 @@ bool
 ts_instance_check(TsError *err)
 {
 	static TsStatement stmt = {"SELECT id, database_oid FROM tasksync.instance"};
+	static TsStatement accounts = {"SELECT FROM tasksync.connected_account LIMIT 1"};
 	char	   *id;
 
+	/* An account is never without it, but while a dump is being restored. */
 	if (ts_run_args(&stmt, 0, NULL) == 0)
-		return true;
+	{
+		if (ts_run_args(&accounts, 0, NULL) == 0)
+			return true;
+		ts_error(err, "55000", "this database does not know which one it is");
+		ts_error_hint(err, "When nothing is being restored into it any more, call tasksync.adopt_clone().");
+		return false;
+	}
 	id = ts_col(0, 1);			/* the path below is looked up by a statement of its own */
 	if (strtoul(ts_col(0, 2), NULL, 10) == MyDatabaseId && file_names_us(id))
 		return true;
@@ -279,6 +292,7 @@ ts_instance_adopt(void)
 	};
 	TsArg		oid = {ObjectIdGetDatum(MyDatabaseId), false};
 
+	ts_instance_ensure();
 	ts_run_args(&forget, 0, NULL);
 	if (ts_run(&identity, oid, ts_text(ts_key_file_path())) > 0)
 		write_instance_file(ts_col(0, 1));

@@ -14,6 +14,7 @@
 #include "track/track.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "worker/failpoint.h"
 
 void
 ts_error_from_catch(TsError *err)
@@ -39,6 +40,7 @@ ts_in_transaction(void (*body) (void *arg), void *arg, TsError *err)
 	{
 		TsIdentity	saved;
 
+		ts_step("before a transaction");
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -49,7 +51,9 @@ ts_in_transaction(void (*body) (void *arg), void *arg, TsError *err)
 		ts_restore_identity(&saved);
 		SPI_finish();
 		PopActiveSnapshot();
+		ts_step("before a commit");
 		CommitTransactionCommand();
+		ts_step("after a commit");
 		ok = true;
 	}
 	PG_CATCH();

@@ -106,6 +106,18 @@ stops_everything(const TsError *err)
 		strcmp(err->sqlstate, "42501") == 0;
 }
 
+/*
+ * Does an error tell of the server and not of what was to be written: out of
+ * disk or memory, an I/O error, a shutdown?  Trying each item alone would only
+ * set all of them aside.
+ */
+bool
+ts_is_servers_trouble(const TsError *err)
+{
+	return strncmp(err->sqlstate, "53", 2) == 0 || strncmp(err->sqlstate, "57", 2) == 0 ||
+		strncmp(err->sqlstate, "58", 2) == 0;
+}
+
 /* The run ends here with an error; what it committed so far stands. */
 void
 ts_run_fail(TsCycle *c, TsRun *r, const TsError *err)

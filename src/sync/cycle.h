@@ -152,6 +152,7 @@ extern void ts_converse(TsCycle *c, TsRun *r,
 						void (*on_done) (TsCycle *c, TsRun *r, TsConversation *conv));
 extern TsOp *ts_new_op(TsCycle *c, TsRun *r, TsOpKind kind);
 extern void ts_run_fail(TsCycle *c, TsRun *r, const TsError *err);
+extern bool ts_is_servers_trouble(const TsError *err);
 extern bool ts_transact(TsCycle *c, TsRun *r, void (*body) (void *arg), void *arg);
 extern void ts_ids_add(TsRun *r, TsIds *ids, const char *id);
 extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);

@@ -573,6 +573,8 @@ merge_split(TsCycle *c, TsRun *r, TsMergeItem *items, int n)
 		merged(&w);
 		adopt(c, r, items, n);
 	}
+	else if (ts_is_servers_trouble(&err))
+		ts_run_fail(c, r, &err);
 	else if (n == 1)
 		park(c, r, items, &err);
 	else

@@ -613,6 +613,11 @@ give_up(TsCycle *c, TsRun *r, TsDelivery *d, const TsError *err)
 {
 	SettleWork	w = {c, r, d, 1};
 
+	if (ts_is_servers_trouble(err))
+	{
+		ts_run_fail(c, r, err);
+		return;
+	}
 	c->result.errors++;
 	if (strncmp(err->sqlstate, "23", 2) != 0)
 		return;

@@ -9,7 +9,7 @@
  *
  * With the library preloaded, DDL is watched in every session: DROP DATABASE
  * and its like end the worker first, since they wait for nobody for long;
- * CREATE EXTENSION tells the launcher.
+ * CREATE EXTENSION and ALTER EXTENSION tell the launcher.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,9 +69,17 @@ drops_us(const Node *stmt)
 	return false;
 }
 
+/* ALTER EXTENSION … UPDATE of ours? */
+static bool
+updates_us(const Node *stmt)
+{
+	return IsA(stmt, AlterExtensionStmt) &&
+		strcmp(((const AlterExtensionStmt *) stmt)->extname, "tasksync") == 0;
+}
+
 /*
  * The database that a statement needs to be free of our worker, or InvalidOid.
- * DROP EXTENSION locks our tables one after the other, and would meet the
+ * DROP EXTENSION, and the script of an update, lock our tables one after the other, and would meet the
  * worker's transactions in a deadlock.
  */
 static Oid
@@ -80,7 +88,7 @@ database_to_be_left(const Node *stmt)
 	const char *name = NULL;
 	ListCell   *lc;
 
-	if (drops_us(stmt))
+	if (drops_us(stmt) || updates_us(stmt))
 		return MyDatabaseId;
 	if (IsA(stmt, DropdbStmt))
 		name = ((const DropdbStmt *) stmt)->dbname;
@@ -116,7 +124,7 @@ may_end_worker(const Node *stmt, Oid database)
 	HeapTuple	tuple;
 	bool		is_template;
 
-	if (drops_us(stmt))
+	if (drops_us(stmt) || updates_us(stmt))
 		return superuser() ||
 			pg_extension_ownercheck(get_extension_oid("tasksync", true), GetUserId());
 	if (pg_database_ownercheck(database, GetUserId()))
@@ -137,7 +145,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	const Node *stmt = pstmt->utilityStmt;
 	Oid			database = database_to_be_left(stmt);
 
-	if (OidIsValid(database) && (database != MyDatabaseId || drops_us(stmt)) &&
+	if (OidIsValid(database) && (database != MyDatabaseId || drops_us(stmt) || updates_us(stmt)) &&
 		may_end_worker(stmt, database))
 		ts_stop_worker(database);
 
@@ -147,7 +155,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv,
 								dest, qc);
 
-	if (IsA(stmt, CreateExtensionStmt) || IsA(stmt, CreatedbStmt))
+	if (IsA(stmt, CreateExtensionStmt) || IsA(stmt, CreatedbStmt) || updates_us(stmt))
 		wake_launcher_at_commit = true;
 	if (drops_us(stmt))
 		wake_at_commit = true;

@@ -32,26 +32,15 @@ static char *looking = NULL;
 	"pg_catalog.hashtextextended('tasksync job ' || " mapping_id "::text, 0)"
 
 /*
- * A dead worker's job is tried again; where the same job was queued meanwhile,
- * that one does its work.  One that killed worker after worker is given up: the
- * schedule will queue another.  A status that a user's transaction has locked
- * is left to the next job.
+ * The jobs that a dead worker has left RUNNING, which are all that are before
+ * the first is claimed.  What it showed as SYNCING is no more; a status that a
+ * user's transaction has locked is left to the next job.
  */
-void
-ts_jobs_take_over(void)
+int64 *
+ts_jobs_orphans(int *n)
 {
-	static TsStatement again = {
-		"UPDATE tasksync.sync_job j SET status = 'PENDING', worker_pid = NULL, progress = NULL"
-		" WHERE j.status = 'RUNNING' AND j.attempts < 20"
-		"  AND NOT EXISTS (SELECT FROM tasksync.sync_job q"
-		"  WHERE q.status = 'PENDING' AND q.kind = j.kind AND q.user_id = j.user_id"
-		"   AND q.provider_id = j.provider_id AND q.mapping_id IS NOT DISTINCT FROM j.mapping_id)"
-	};
-	static TsStatement over = {
-		"UPDATE tasksync.sync_job j SET status = 'FAILED', finished_at = pg_catalog.now(),"
-		" error_code = 'TS503', error_message = 'the worker died',"
-		" error_hint = 'The work goes on with the next job.'"
-		" WHERE j.status = 'RUNNING' RETURNING j.id, j.user_id, j.mapping_id::text"
+	static TsStatement orphans = {
+		"SELECT j.id FROM tasksync.sync_job j WHERE j.status = 'RUNNING'"
 	};
 	static TsStatement mappings = {
 		"UPDATE tasksync.task_provider p SET sync_status = NULL WHERE (p.id, p.user_id) IN"
@@ -63,22 +52,48 @@ ts_jobs_take_over(void)
 		" (SELECT s.id, s.user_id FROM tasksync.task_list_mapping s WHERE s.sync_status = 'SYNCING'"
 		"  FOR UPDATE SKIP LOCKED)"
 	};
-	TsJob	   *jobs;
-	int			n;
+	int64	   *ids;
 
-	ts_run_args(&again, 0, NULL);
-	n = ts_run_args(&over, 0, NULL);
-	jobs = palloc0(sizeof(TsJob) * (n + 1));
-	for (int i = 0; i < n; i++)
-	{
-		jobs[i].id = ts_col_long(i, 1);
-		jobs[i].user_id = ts_col(i, 2);
-		jobs[i].mapping_id = ts_col(i, 3);
-	}
-	for (int i = 0; i < n; i++)
-		ts_jobs_notify(jobs[i].id, jobs[i].user_id, jobs[i].mapping_id, "FAILED");
 	ts_run_args(&mappings, 0, NULL);
 	ts_run_args(&lists, 0, NULL);
+	*n = ts_run_args(&orphans, 0, NULL);
+	ids = palloc(sizeof(int64) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		ids[i] = ts_col_long(i, 1);
+	return ids;
+}
+
+/*
+ * A dead worker's job is tried again; where the same job was queued meanwhile,
+ * that one does its work.  One that killed worker after worker is given up: the
+ * schedule will queue another.  Fails where somebody is just queueing the same,
+ * and has not committed.
+ */
+void
+ts_jobs_take_over(int64 id)
+{
+	static TsStatement again = {
+		"UPDATE tasksync.sync_job j SET status = 'PENDING', worker_pid = NULL, progress = NULL"
+		" WHERE j.id = $1 AND j.status = 'RUNNING' AND j.attempts < 20"
+		"  AND NOT EXISTS (SELECT FROM tasksync.sync_job q"
+		"  WHERE q.status = 'PENDING' AND q.kind = j.kind AND q.user_id = j.user_id"
+		"   AND q.provider_id = j.provider_id AND q.mapping_id IS NOT DISTINCT FROM j.mapping_id)",
+		{INT8OID}
+	};
+	static TsStatement over = {
+		"UPDATE tasksync.sync_job j SET status = 'FAILED', finished_at = pg_catalog.now(),"
+		" error_code = 'TS503', error_message = 'the worker died',"
+		" error_hint = 'The work goes on with the next job.'"
+		" WHERE j.id = $1 AND j.status = 'RUNNING' RETURNING j.user_id, j.mapping_id::text",
+		{INT8OID}
+	};
+
+	if (ts_run(&again, ts_long(id)) == 0 && ts_run(&over, ts_long(id)) > 0)
+	{
+		char	   *user_id = ts_col(0, 1);
+
+		ts_jobs_notify(id, user_id, ts_col(0, 2), "FAILED");
+	}
 }
 
 /*

@@ -35,8 +35,9 @@ typedef struct TsJobEnd
 	const char *result;			/* JSON */
 } TsJobEnd;
 
-/* At start: what a dead worker left RUNNING is PENDING again. */
-extern void ts_jobs_take_over(void);
+/* At start: the jobs that a dead worker left RUNNING; and each is PENDING again. */
+extern int64 *ts_jobs_orphans(int *n);
+extern void ts_jobs_take_over(int64 id);
 
 /* For who queues a job of a mapping: held until the end of the transaction. */
 extern void ts_jobs_lock_mapping(const char *mapping_id);

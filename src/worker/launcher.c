@@ -40,10 +40,12 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
+#include "worker/failpoint.h"
 #include "worker/worker.h"
 
 #define LOCK_CLASS		0x5453	/* our own class of advisory locks: "TS" */
 #define NAP_MS			10000	/* between looks at the databases */
+#define FULL_NAP_MS		2000	/* … when no process could be had */
 #define EMPTY_NAP_MS	120000	/* for one that had nothing for us */
 #define START_DELAY_MS	1000	/* first pause before starting a dead worker again, … */
 #define MAX_DELAY_MS	60000	/* … doubled up to this */
@@ -246,9 +248,19 @@ register_worker(Oid database, BackgroundWorkerHandle **handle)
 	w.bgw_main_arg = ObjectIdGetDatum(database);
 	strlcpy(w.bgw_library_name, "tasksync", BGW_MAXLEN);
 	strlcpy(w.bgw_function_name, "ts_worker_main", BGW_MAXLEN);
+	ts_pass_failpoints(&w);
 	snprintf(w.bgw_name, BGW_MAXLEN, "tasksync worker for database %u", database);
 	strlcpy(w.bgw_type, "tasksync worker", BGW_MAXLEN);
 	return RegisterDynamicBackgroundWorker(&w, handle);
+}
+
+static void
+did_not_start(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the tasksync worker did not start"),
+			 errhint("More details may be available in the server log.")));
 }
 
 int
@@ -265,15 +277,16 @@ ts_start_worker(Oid database)
 				 errmsg("could not start the tasksync worker"),
 				 errhint("Raise max_worker_processes.")));
 	if (WaitForBackgroundWorkerStartup(handle, &pid) != BGWH_STARTED)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the tasksync worker did not start"),
-				 errhint("More details may be available in the server log.")));
+		did_not_start();
 
-	/* It is there for others once it holds its lock. */
-	for (int i = 0; i < 100 && ts_worker_pid(database) == 0; i++)
+	/* It is there for others once it holds its lock; the postmaster tells us of its end. */
+	for (int i = 0; i < 500 && ts_worker_pid(database) == 0; i++)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
+		pid_t		ignored;
+
+		if (GetBackgroundWorkerPid(handle, &ignored) == BGWH_STOPPED)
+			did_not_start();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -421,12 +434,14 @@ start_missing_workers(void)
 			e->started_at = GetCurrentTimestamp();
 			complained = false;
 		}
-		else if (!complained)
+		else
 		{
+			e->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FULL_NAP_MS);
+			if (!complained)
+				ereport(LOG,
+						(errmsg("no process for a tasksync worker"),
+						 errhint("Raise max_worker_processes.")));
 			complained = true;
-			ereport(LOG,
-					(errmsg("no process for a tasksync worker"),
-					 errhint("Raise max_worker_processes.")));
 		}
 	}
 }

@@ -19,6 +19,7 @@
 #include "tasksync.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/failpoint.h"
 #include "worker/runner.h"
 
 struct TsRunner
@@ -186,6 +187,7 @@ on_done(void *arg, const TsResponse *resp)
 	TsRunner   *run = arg;
 	MemoryContext old = MemoryContextSwitchTo(run->cxt);
 
+	ts_step("after an answer");
 	run->transfer = NULL;
 	if (run->ended)
 		return;
@@ -222,6 +224,7 @@ pump(TsRunner *run)
 		more = run->conv->provider->next(run->conv, &run->request);
 	if (more)
 	{
+		ts_step("before a request");
 		run->bytes_out += run->request.body_len;
 		run->transfer = ts_net_start(run->net, &run->request, &run->auth, &receiver);
 	}

@@ -25,12 +25,14 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/failpoint.h"
 #include "worker/jobs.h"
 #include "worker/runner.h"
 #include "worker/worker.h"
 
 #define IDLE_MS			10000	/* the longest sleep */
 #define BUSY_MS			1000	/* … while something runs: progress, cancellation */
+#define FAILED_MS		5000	/* … when a look for work has failed */
 #define LOCKED_MS		200		/* … when something is due that others hold */
 #define CLEAN_UP_MS		(10 * 60 * 1000)
 
@@ -44,6 +46,9 @@ typedef struct Worker
 	TsRunner  **runners;
 	int			nrunners;
 	int			max_runners;
+	bool		has_predecessor;	/* what a dead worker left was not looked for yet */
+	int64	   *orphans;		/* jobs that it left, and that are not taken over yet */
+	int			norphans;
 	TimestampTz cleaned_at;
 	long		sleep_ms;
 } Worker;
@@ -60,15 +65,35 @@ typedef struct Round
 	long		next_due;
 } Round;
 
+/*
+ * Is there something to work for?  An extension of another version is not for
+ * this library: ALTER EXTENSION … UPDATE ends us, and the launcher starts anew.
+ */
 static bool
 is_installed(void)
 {
+	TsError		err = {0};
+	char	   *version;
 	bool		installed;
 
 	StartTransactionCommand();
-	installed = OidIsValid(ts_extension_oid());
+	version = ts_extension_version();
+	installed = version && ts_check_version(version, &err);
+	if (ts_failed(&err))
+		ereport(LOG,
+				(errmsg("tasksync worker for database \"%s\" does not work: %s",
+						get_database_name(MyDatabaseId), err.message),
+				 errhint("%s", err.hint)));
 	CommitTransactionCommand();
 	return installed;
+}
+
+/* What is about to be sent is on disk before it is sent, or nobody could ever tell. */
+static void
+fix_durability(void)
+{
+	if (synchronous_commit == SYNCHRONOUS_COMMIT_OFF)
+		SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 /* New settings may take the database from us, unless we were started by hand. */
@@ -79,6 +104,7 @@ reload_settings(void)
 
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
+	fix_durability();
 	if (ts_is_preloaded())
 	{
 		StartTransactionCommand();
@@ -90,9 +116,44 @@ reload_settings(void)
 }
 
 static void
+orphans_body(void *arg)
+{
+	Worker	   *w = arg;
+	MemoryContext old = MemoryContextSwitchTo(w->cxt);
+
+	w->orphans = ts_jobs_orphans(&w->norphans);
+	MemoryContextSwitchTo(old);
+}
+
+static void
 take_over_body(void *arg)
 {
-	ts_jobs_take_over();
+	ts_jobs_take_over(*(int64 *) arg);
+}
+
+/*
+ * Take over from a worker that died, each job in a transaction of its own: one
+ * whose successor is being queued in somebody's open transaction has to wait
+ * for that, and the others must not.  False: nothing may be claimed yet.
+ */
+static bool
+take_over(Worker *w)
+{
+	TsError		err = {0};
+	int			n = 0;
+
+	if (w->has_predecessor && !ts_in_transaction(orphans_body, w, &err))
+	{
+		w->norphans = 0;
+		ereport(LOG, (errmsg("tasksync worker could not take over: %s", err.message)));
+		return false;
+	}
+	w->has_predecessor = false;
+	for (int i = 0; i < w->norphans; i++)
+		if (!ts_in_transaction(take_over_body, &w->orphans[i], &err))
+			w->orphans[n++] = w->orphans[i];
+	w->norphans = n;
+	return true;
 }
 
 static void
@@ -187,8 +248,10 @@ look_for_work(Worker *w)
 	TsError		err = {0};
 	MemoryContext old = MemoryContextSwitchTo(w->round);
 
-	w->sleep_ms = IDLE_MS;
-	if (!ts_in_transaction(round_body, &r, &err))
+	w->sleep_ms = FAILED_MS;
+	if (!take_over(w))
+		 /* it was logged */ ;
+	else if (!ts_in_transaction(round_body, &r, &err))
 		ereport(LOG, (errmsg("tasksync worker could not look for work: %s", err.message)));
 	else
 	{
@@ -199,6 +262,8 @@ look_for_work(Worker *w)
 		 * transaction: that is no reason to ask without a pause.
 		 */
 		w->sleep_ms = r.njobs > 0 ? r.next_due : Max(r.next_due, LOCKED_MS);
+		if (w->norphans > 0)
+			w->sleep_ms = Min(w->sleep_ms, LOCKED_MS);
 		MemoryContextSwitchTo(w->cxt);
 		cancel_runners(w, &r);
 		for (int i = 0; i < r.njobs; i++)
@@ -284,9 +349,11 @@ fix_plans(void)
 	SetConfigOption("lock_timeout", "300ms", PGC_SUSET, PGC_S_OVERRIDE);
 
 	/* What a database sets for its sessions is not meant for us: see lock_rows(). */
+	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	fix_durability();
 }
 
 void
@@ -294,7 +361,6 @@ ts_worker_main(Datum arg)
 {
 	Worker	   *w;
 	MemoryContext cxt;
-	TsError		err = {0};
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -315,7 +381,8 @@ ts_worker_main(Datum arg)
 	w->round = AllocSetContextCreate(cxt, "tasksync round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);
 	w->net = ts_net_create(cxt);
-	if (!ts_in_transaction(take_over_body, NULL, &err))
-		ereport(ERROR, (errmsg("tasksync worker could not take over: %s", err.message)));
+	w->cleaned_at = GetCurrentTimestamp();
+	w->has_predecessor = true;
+	ts_arm_failpoints(MyBgworkerEntry);
 	run(w);
 }

@@ -23,11 +23,14 @@ it is" when there is no such file:
     twice           each thing of a multistatus named twice
     no-etag         no ETag anywhere
     weak-etag       weak ETags, taken back as such
+    chaos SEED P    of a hundred requests P misbehave at random, in one of the
+                    ways of FAULTS, the same ones again with the same seed
 
 A mode may be for one method only: "PUT status 507".
 """
 import http.client
 import os
+import random
 import re
 import socketserver
 import sys
@@ -47,7 +50,8 @@ LAUGHS = b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a0 "lol">' + b''.join(
     b'<!ENTITY a%d "%s">' % (i, b'&a%d;' % (i - 1) * 10) for i in range(1, 12)
 ) + b']><multistatus xmlns="DAV:"><response><href>&a11;</href></response></multistatus>'
 
-
+FAULTS = ('close', 'close', 'lost', 'lost', 'lost', 'truncate', 'cut-chunked', 'status 500', 'status 502',
+          'status 503', 'status 429', 'retry-after 1', 'slow 0.2', 'html')
 QUIRKS = ('twice', 'no-etag', 'weak-etag')
 
 
@@ -72,11 +76,19 @@ def mode_for(method):
         words = []
     if words and words[0].isupper():
         words = words[1:] if words[0] == method else []
-    return words or ['pass']
+    return chaos(words) if words[:1] == ['chaos'] else words or ['pass']
+
+
+def chaos(words, count={}):
+    with LOG_LOCK:
+        count[tuple(words)] = count.get(tuple(words), 0) + 1
+        dice = random.Random('%s %d' % (words[1], count[tuple(words)]))
+    return dice.choice(FAULTS).split() if dice.random() * 100 < float(words[2]) else ['pass']
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
 
     def log_message(self, format, *args):
         pass

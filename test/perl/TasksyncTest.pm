@@ -53,16 +53,17 @@ log_line_prefix = '%m [%p] %b '
 CONF
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
-	install_tasksync($node);
+	install_tasksync($node, %options);
 	return $node;
 }
 
 sub install_tasksync
 {
-	my ($node) = @_;
+	my ($node, %options) = @_;
 
 	$node->safe_psql('postgres', 'CREATE DATABASE tasks');
 	$node->safe_psql('tasks', 'CREATE EXTENSION tasksync');
+	return if $options{no_worker};
 	wait_until($node, 'SELECT count(*) = 1 FROM pg_stat_activity'
 		  . " WHERE backend_type = 'tasksync worker' AND datname = 'tasks'")
 	  or croak 'no worker';

@@ -489,7 +489,11 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 	{
 		body(arg);
 		if (s->fail_in > 0 && --s->fail_in == 0)
-			raise(s, "55P03", "the lock was not to be had");
+		{
+			s->fail_in = s->fail_code != NULL;
+			raise(s, s->fail_code ? s->fail_code : "55P03",
+				  s->fail_code ? "the server is in trouble" : "the lock was not to be had");
+		}
 		s->origin = NULL;
 		return true;
 	}

@@ -154,6 +154,7 @@ typedef struct MemStore
 	void		(*before) (void *arg);
 	void	   *arg;
 	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
+	const char *fail_code;		/* … and all after it, with this SQLSTATE; NULL: just that one, 55P03 */
 	bool		trace;			/* tell what is applied */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */

@@ -97,5 +97,26 @@ cmp_ok(time - $start, '<', 8, '... its worker dies, and the next one works while
 $session->query_safe('COMMIT');
 $session->quit;
 
+# A worker begins while the job that its predecessor had is being queued again by a transaction that stays open
+$proxy->mode('silent');
+$job = by('ann', "SELECT tasksync.sync_provider('$ann')");
+ok(wait_until($node, "SELECT status = 'RUNNING' FROM tasksync.sync_job WHERE id = $job"), 'a job runs');
+$session = $node->background_psql('tasks', extra_params => [ '-U', 'ann' ]);
+$session->query_safe("BEGIN; SELECT tasksync.sync_provider('$ann')");
+my $dying = worker_pid($node);
+sql($node, "SELECT pg_terminate_backend($dying)");
+$proxy->mode('pass');
+$start = time;
+sleep 0.5;
+by('bob', "CALL tasksync.sync_now('$bob', timeout => '20 s')");
+cmp_ok(time - $start, '<', 20, '... its worker dies while the next one is being queued: others go on');
+my $successor = worker_pid($node);
+sleep 1;
+is(worker_pid($node), $successor, '... and the next worker stays');
+$session->query_safe('COMMIT');
+$session->quit;
+ok(wait_until($node, "SELECT status = 'FAILED' FROM tasksync.sync_job WHERE id = $job"), '... once it is queued, the dead worker\'s is over');
+ok(wait_until($node, "SELECT count(*) = 0 FROM tasksync.sync_job WHERE status IN ('PENDING', 'RUNNING')"), '... and the queued one is done');
+
 $node->stop;
 done_testing();

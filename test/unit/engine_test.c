@@ -530,6 +530,52 @@ one_fault(World *world)
 	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
 }
 
+/*
+ * The server is out of disk from the n-th transaction of a sync on: it ends
+ * with that, and no item is set aside for it.
+ */
+static void
+test_servers_trouble(void)
+{
+	char	   *wrong = NULL;
+	bool		met = true;
+	int			n;
+
+	tap_note("the server's disk is full");
+	for (n = 1; met && !wrong; n++)
+	{
+		char	   *id;
+
+		tap_reset();
+		w = world_create();
+		MemoryContextSwitchTo(w->cxt);
+		id = add_task("pa", "here");
+		sync_all();
+		edit(id, TS_TITLE, "edited here");
+		add_task("pa", "new here");
+		for (int i = 0; i < 4; i++)
+			add_object("A", psprintf("n%d", i), psprintf("there %d", i));
+		w->store->fail_in = n;
+		w->store->fail_code = "53100";
+		sync_all();
+		met = w->store->fail_in == 1;
+		w->store->fail_in = 0;
+		if (met && result.error.sqlstate[0] && strcmp(result.error.sqlstate, "53100") != 0)
+			wrong = psprintf("the error is %s", result.error.sqlstate);
+		else if (result.errors > 0 || w->store->db.ninbox > 0)
+			wrong = "items were set aside";
+		sync_all();
+		if (!wrong && fake_count(&w->services[0], "A") != 6)
+			wrong = "a wrong number of objects";
+		else if (!wrong && (world_settle(w, 3) < 0 || world_inconsistency(w)))
+			wrong = "no rest";
+		if (wrong)
+			tap_note("transaction %d: %s", n, wrong);
+	}
+	tap_ok(wrong == NULL, "in each of %d transactions", n - 2);
+	tap_reset();
+}
+
 /* Every request of a busy sync fails once in every way. */
 static void
 test_each_fault(void)
@@ -690,6 +736,7 @@ main(void)
 	test_recurrence_in_flight();
 	test_first_sync();
 	test_each_fault();
+	test_servers_trouble();
 	test_refusals();
 	test_list_gone();
 	test_barrier_with_failure();
