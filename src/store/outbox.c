@@ -143,7 +143,12 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
 		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
-		"   WHERE " TS_MINE("l") " AND l.task_id = c.task_id AND l.state = 'LIVE'"
+		"   WHERE " TS_MINE("l") " AND l.task_id = c.task_id"
+		"    AND CASE l.state WHEN 'DEAD' THEN t.id IS NULL"
+		"     WHEN 'FROZEN' THEN EXISTS (SELECT FROM tasksync.task_list_mapping om"
+		"      WHERE om.project_id = t.project_id AND om.user_id = $2 AND om.sync_enabled"
+		"       AND om.external_list_id IS NOT NULL AND om.sync_direction <> 'FROM_PROVIDER')"
+		"     ELSE true END"
 		"    AND t.project_id IS DISTINCT FROM m.project_id)",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTARRAYOID}
 	};

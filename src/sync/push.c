@@ -143,11 +143,21 @@ rehearsed(TsCycle *c, TsRun *r, TsPushKind kind, const TsLinkRow *row)
 	return true;
 }
 
+/*
+ * Nothing goes to the object of this link any more.  (A link whose object was
+ * deleted there, kept so that none is made anew, ends with its task.)
+ */
+static bool
+is_finished(const TsLinkRow *row)
+{
+	return row->dead && (row->has_local || row->external_id);
+}
+
 /* What this candidate calls for; false: nothing, or not now. */
 static bool
 deliver(TsCycle *c, TsRun *r, const TsLinkRow *row, TsDelivery *d)
 {
-	if (row->dead)
+	if (is_finished(row))
 		return false;
 	if (!row->has_local || !row->in_project)
 	{
@@ -521,7 +531,7 @@ leave(PushWork *w, const TsLinkRow *row)
 {
 	TsRun	   *r = w->r;
 
-	if (!row->linked || row->dead || row->in_project)
+	if (!row->linked || row->in_project || is_finished(row))
 		return;
 	if (row->external_id == NULL || (row->has_local && !row->project_mapped))
 	{
@@ -532,8 +542,15 @@ leave(PushWork *w, const TsLinkRow *row)
 		change->link_action = row->external_id ? TS_LINK_PART : TS_LINK_DROP;
 		change->clear_intent = true;
 	}
-	else if ((!row->has_local || row->elsewhere) &&
-			 !rehearsed(w->c, r, TS_PUSH_DELETE, row))
+	else if (row->has_local && !row->elsewhere)
+	{
+		/* not before there is one where it went */
+		TsChange   *change = &w->changes[w->nchanges++];
+
+		change->task_id = row->task_id;
+		change->owes = true;
+	}
+	else if (!rehearsed(w->c, r, TS_PUSH_DELETE, row))
 		prepare(&r->deliveries[r->ndeliveries++], row, TS_PUSH_DELETE);
 }
 

@@ -392,10 +392,12 @@ settle_move(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent
  * What was merged from the object since is to be sent to the copy.
  */
 static void
-set_copy_bases(const TsDelivery *d, const TsLinkRow *row, TsChange *change)
+set_copy_bases(const TsRun *r, const TsDelivery *d, const TsLinkRow *row, TsChange *change)
 {
 	change->local_base = row->local_base;
 	change->remote_base = row->remote_base;
+	if (r->m->direction == TS_TO_PROVIDER)
+		return;					/* what they changed is let be in the copy, too */
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
 		char	   *copied = d->expected.task.value[f];
@@ -433,7 +435,7 @@ settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change
 	change->payload_len = d->intent.payload_len;
 	change->parent_uid = d->expected.task.value[TS_PARENT_TASK_ID];
 	change->write_seq = w->write_seq;
-	set_copy_bases(d, row, change);
+	set_copy_bases(w->r, d, row, change);
 	d->again = true;			/* and now the one here */
 	w->pushed.updated++;
 }

@@ -1512,8 +1512,15 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 		return true;
 	if (l == NULL)
 		return t && belongs(s, m, t);
-	if (l->dead || (l->parted && t && !same(t->project, m->project_id)))
-		return false;
+	if (l->dead)
+		return t == NULL;
+	if (l->parted && t && !same(t->project, m->project_id))
+	{
+		TsLinkRow	row;
+
+		read_row(s, m, task_id, &row);
+		return row.project_mapped;
+	}
 	return t == NULL || !same(t->project, m->project_id) ||
 		ts_task_diff(&l->local_base, &t->fields, s->carries) != 0;
 }
