@@ -257,6 +257,8 @@ ok(wait_until($node, "SELECT count(*) = $_ FROM tasksync.sync_job WHERE status =
 	  . " AND provider_id IN (SELECT id FROM tasksync.task_provider)", seconds => 20), 'all syncs end')
   foreach scalar keys %ends;
 cmp_ok(time - $start, '<', 15, '... in the time of ten requests');
+cmp_ok(sql($node, "SELECT extract(epoch FROM max(j.finished_at - j.started_at)) FROM tasksync.sync_job j JOIN tasksync.task_provider p ON p.id = j.provider_id WHERE p.name LIKE 'drip%'"),
+	'<', 9.5, '... a byte a second sooner');
 my %codes = map { split /\|/ } rows($node, 'SELECT p.name, j.error_code FROM tasksync.sync_job j JOIN tasksync.task_provider p ON p.id = j.provider_id');
 like($codes{$_} // '', qr/^$ends{$_}$/, "... of $_") foreach sort keys %ends;
 
