@@ -402,7 +402,8 @@ ts_phase_send(TsCycle *c, TsRun *r)
 	if (d->copying)
 		op->list_id = d->intent.target_list;
 	while (n < c->spec->provider->push_batch && r->sent + n < r->ndeliveries &&
-		   d[n].push.outcome == TS_OUTCOME_PENDING && (n == 0 || !d[n].copying))
+		   d[n].push.outcome == TS_OUTCOME_PENDING &&
+		   (n == 0 || (!d->copying && !d[n].copying)))	/* copies go alone, to their own list */
 	{
 		op->push[n] = d[n].push;
 		op->push[n].new_external_id = NULL;
