@@ -14,11 +14,15 @@ die()
 	exit 1
 }
 
-# Runs a command as the user that the servers run as.
+# Runs a command as the user that the servers run as; from / where that user
+# can't get into the current directory, which PostgreSQL's programs complain of.
 as_server()
 {
 	if [ "$(id -u)" -eq 0 ]; then
-		runuser -u postgres -- "$@"
+		(
+			runuser -u postgres -- test -x "$PWD" || cd /
+			exec runuser -u postgres -- "$@"
+		)
 	else
 		"$@"
 	fi
