@@ -86,7 +86,7 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		"    AND w.task_id = l.task_id AND w.user_id = l.user_id"
 		"   WHERE i.wait_for = 'MOVE' AND l.external_uid = i.external_uid AND l.user_id = $2"
 		"    AND lm.id <> $1 AND lm.provider_id = m.provider_id"
-		"    AND (t.project_id = m.project_id OR w.target_mapping_id = $1))"
+		"    AND (t.project_id = m.project_id OR w.patch ->> 'mapping' = $1::text))"
 		" ORDER BY i.created_at, i.external_task_id",
 		{UUIDOID, TEXTOID}
 	};

@@ -99,7 +99,8 @@ sub sqlstate
 	return $stderr =~ /(?:ERROR|FATAL):  (\w{5})$/m ? $1 : "status $status: $stderr";
 }
 
-# Whether a query answers true within some seconds.
+# Whether a query answers true within some seconds.  (A server that is starting
+# lets psql end before it has read the query.)
 sub wait_until
 {
 	my ($node, $query, %options) = @_;
@@ -108,8 +109,12 @@ sub wait_until
 
 	while (time < $until)
 	{
-		$node->psql($options{dbname} // 'tasks', $query, stdout => \$answer,
-			stderr => \my $ignored);
+		eval
+		{
+			$node->psql($options{dbname} // 'tasks', $query, stdout => \$answer,
+				stderr => \my $ignored);
+			1;
+		} or $answer = $@;
 		return 1 if $answer eq 't';
 		sleep 0.05;
 	}
