@@ -101,9 +101,9 @@ is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', 'in sync
 sql($node, "INSERT INTO tasksync.task (title, project_id, due_date, due_time) VALUES ('Midnight', '$project', '2027-01-01', '24:00')");
 sync_mapping($mapping);
 is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', 'the end of a day is the beginning of the next');
-$dav->put_todo($errands, 'done', 'SUMMARY:Done, by a client that tells no time', 'STATUS:COMPLETED');
+$dav->put_todo($errands, 'done', 'SUMMARY:Done by a client that tells no time', 'STATUS:COMPLETED');
 sync_mapping($mapping);
-is(sql($node, "SELECT count(*), bool_and(completed_at IS NOT NULL) FROM tasksync.task WHERE title LIKE 'Done, %'"), '1|t', 'completed there');
+is(sql($node, "SELECT count(*), bool_and(completed_at IS NOT NULL) FROM tasksync.task WHERE title LIKE 'Done by %'"), '1|t', 'completed there');
 is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', '... when, is known here alone');
 fails_with("SELECT * FROM tasksync.verify_mapping('$nobody');", 'P0002', 'no such mapping');
 my $unmade = sql($node, "WITH j AS (INSERT INTO tasksync.project (name) VALUES ('Later') RETURNING id)
