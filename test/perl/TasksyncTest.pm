@@ -201,6 +201,18 @@ sub wait_for_port
 	croak "nothing listens on port $port";
 }
 
+# What a server that writes down its requests was asked since the last call.
+sub new_requests
+{
+	my ($self) = @_;
+	my @lines = -f "$self->{folder}/requests"
+	  ? split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{folder}/requests") : ();
+	my $seen = $self->{seen} // 0;
+
+	$self->{seen} = @lines;
+	return @lines[ $seen .. $#lines ];
+}
+
 # Starts a program that serves a port, in a folder; its pid.
 sub start_service
 {
@@ -268,16 +280,7 @@ sub mode
 }
 
 # The requests since the last call: "METHOD path status"
-sub requests
-{
-	my ($self) = @_;
-	my @lines = -f "$self->{folder}/requests"
-	  ? split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{folder}/requests") : ();
-	my $seen = $self->{seen} // 0;
-
-	$self->{seen} = @lines;
-	return @lines[ $seen .. $#lines ];
-}
+sub requests { return TasksyncTest::new_requests($_[0]); }
 
 #
 # A server that means harm, or none (fakes/hostile.py).
@@ -309,16 +312,7 @@ sub url
 }
 
 # The requests since the last call: "METHOD path authorization"
-sub requests
-{
-	my ($self) = @_;
-	my @lines = -f "$self->{folder}/requests"
-	  ? split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{folder}/requests") : ();
-	my $seen = $self->{seen} // 0;
-
-	$self->{seen} = @lines;
-	return @lines[ $seen .. $#lines ];
-}
+sub requests { return TasksyncTest::new_requests($_[0]); }
 
 #
 # A CalDAV server, and a client of it that sees it as another program would.
