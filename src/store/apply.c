@@ -774,6 +774,12 @@ static TsStatement drop_links = {
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
+/* A task that comes back was not deleted after all, wherever its objects were. */
+static TsStatement drop_dead_links = {
+	"DELETE FROM tasksync.task_link l WHERE l.user_id = $2 AND l.mapping_id <> $1"
+	" AND l.task_id = ANY ($3::uuid[]) AND l.state = 'DEAD'",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
 static TsStatement clear_intents = {
 	"DELETE FROM tasksync.task_intent w"
 	" WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.task_id = ANY ($3::uuid[])",
@@ -789,6 +795,8 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	ts_apply_mapping = m->id;
 	APPLY(imports_task, import_tasks(&cols));
 	APPLY(revives_task, revive_tasks(&cols));
+	APPLY(revives_task, run_by_task(&cols, &drop_dead_links));
+	APPLY(revives_task, run_by_task(&cols, &hint_lists));
 	APPLY(updates_task, update_tasks(&cols));
 	APPLY(moves_link, move_links(&cols));
 	APPLY(imports_link, run_over_links(&cols, &import_links));

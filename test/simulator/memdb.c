@@ -1153,6 +1153,18 @@ note_conflict(MemStore *s, const TsMapping *m, const TsChange *c)
 	keep_task(s, &k->conflict.remote, &c->conflict.remote);
 }
 
+/* Whoever has the task's project looks at it: this link was in the way perhaps. */
+static void
+hint_lists(MemStore *s, const char *task_id)
+{
+	MemTask    *t = mem_task(s, task_id);
+
+	for (int i = 0; i < s->db.nmappings && t; i++)
+		if (same(s->db.mappings[i].m.project_id, t->project) &&
+			s->db.mappings[i].m.direction != TS_FROM_PROVIDER)
+			note_owed(s, &s->db.mappings[i].m, task_id);
+}
+
 static void
 apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1181,6 +1193,15 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 		if (fields.value[TS_PARENT_TASK_ID] && !mem_task(s, fields.value[TS_PARENT_TASK_ID]))
 			fields.value[TS_PARENT_TASK_ID] = NULL;
 		insert_task(s, c->task_id, m->project_id, m->provider_id, &fields);
+		for (int i = 0; i < s->db.nlinks && c->revived; i++)
+		{
+			MemLink    *l = &s->db.links[i];
+
+			if (l->used && l->dead && same(l->task_id, c->task_id) && !same(l->mapping_id, m->id))
+				l->used = false;
+		}
+		if (c->revived)
+			hint_lists(s, c->task_id);
 	}
 	else if (c->task_action == TS_ACTION_UPDATE && t)
 		update_task(s, t, &c->task_patch);
@@ -1198,18 +1219,6 @@ remember_dead(MemStore *s, const TsMapping *m, const TsChange *c)
 	d->external_id = keep(s, c->dead_external_id);
 	d->uid = keep(s, c->dead_uid);
 	d->task_id = keep(s, c->task_id);
-}
-
-/* Whoever has the task's project looks at it: this link was in the way perhaps. */
-static void
-hint_lists(MemStore *s, const char *task_id)
-{
-	MemTask    *t = mem_task(s, task_id);
-
-	for (int i = 0; i < s->db.nmappings && t; i++)
-		if (same(s->db.mappings[i].m.project_id, t->project) &&
-			s->db.mappings[i].m.direction != TS_FROM_PROVIDER)
-			note_owed(s, &s->db.mappings[i].m, task_id);
 }
 
 static void
