@@ -59,7 +59,7 @@ def fill():
     except urllib.error.HTTPError:
         pass                    # a server that makes it by itself
     make_list('/tasks/home/', 'Home', '#2e7d32')
-    make_list('/tasks/work/', 'Work', '#1565c0')
+    make_list('/tasks/office/', 'Work', '#1565c0')
     put('/tasks/home/', 'h1', 'SUMMARY:Renew passports', f'DUE;VALUE=DATE:{day(21)}', 'PRIORITY:1',
         'DESCRIPTION:Photos are in the drawer', 'CATEGORIES:errands,family')
     put('/tasks/home/', 'h2', 'SUMMARY:Water the plants', f'DTSTART;VALUE=DATE:{day(0)}',
@@ -68,10 +68,10 @@ def fill():
     put('/tasks/home/', 'h4', 'SUMMARY:Book a table', 'RELATED-TO:h3', 'PRIORITY:5')
     put('/tasks/home/', 'h5', 'SUMMARY:Return library books', 'STATUS:COMPLETED',
         f'COMPLETED:{day(-1)}T161500Z')
-    put('/tasks/work/', 'w1', 'SUMMARY:Quarterly report', f'DUE;VALUE=DATE:{day(5)}', 'STATUS:IN-PROCESS',
+    put('/tasks/office/', 'w1', 'SUMMARY:Quarterly report', f'DUE;VALUE=DATE:{day(5)}', 'STATUS:IN-PROCESS',
         'PERCENT-COMPLETE:40', 'PRIORITY:1')
-    put('/tasks/work/', 'w2', 'SUMMARY:Call the printer people', 'DESCRIPTION:Contract 4711')
-    put('/tasks/work/', 'w3', 'SUMMARY:Plan the offsite', f'DUE;VALUE=DATE:{day(30)}',
+    put('/tasks/office/', 'w2', 'SUMMARY:Call the printer people', 'DESCRIPTION:Contract 4711')
+    put('/tasks/office/', 'w3', 'SUMMARY:Plan the offsite', f'DUE;VALUE=DATE:{day(30)}',
         'BEGIN:VALARM', 'ACTION:DISPLAY', 'DESCRIPTION:Plan the offsite', 'TRIGGER;RELATED=END:-P2D',
         'END:VALARM')
 

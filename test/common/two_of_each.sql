@@ -39,7 +39,7 @@ VALUES (uid('s1'), 'regress_ann', 'CALDAV', 'One', uid('a1')), (uid('s2'), 'regr
 	(uid('s3'), 'regress_bob', 'CALDAV', 'One', uid('a3')), (uid('s4'), 'regress_bob', 'CALDAV', 'Two', uid('a4'));
 INSERT INTO tasksync.task_list_mapping (id, user_id, provider_id, project_id, external_list_id)
 VALUES (uid('m1'), 'regress_ann', uid('s1'), uid('p1'), '/ann/house/'), (uid('m2'), 'regress_ann', uid('s2'), uid('p2'), '/ann/garden/'),
-	(uid('m3'), 'regress_bob', uid('s3'), uid('p3'), '/bob/work/'), (uid('m4'), 'regress_bob', uid('s4'), uid('p4'), '/bob/play/');
+	(uid('m3'), 'regress_bob', uid('s3'), uid('p3'), '/bob/office/'), (uid('m4'), 'regress_bob', uid('s4'), uid('p4'), '/bob/play/');
 
 /* the journal as the tests look at it: columns in the order of their names */
 CREATE OR REPLACE VIEW public.journal AS
