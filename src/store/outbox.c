@@ -145,7 +145,7 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"   JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
 		"   WHERE " TS_MINE("l") " AND l.task_id = c.task_id"
 		"    AND CASE l.state WHEN 'DEAD' THEN t.id IS NULL"
-		"     WHEN 'FROZEN' THEN EXISTS (SELECT FROM tasksync.task_list_mapping om"
+		"     WHEN 'FROZEN' THEN t.id IS NULL OR EXISTS (SELECT FROM tasksync.task_list_mapping om"
 		"      WHERE om.project_id = t.project_id AND om.user_id = $2 AND om.sync_enabled"
 		"       AND om.external_list_id IS NOT NULL AND om.sync_direction <> 'FROM_PROVIDER')"
 		"     ELSE true END"
