@@ -127,6 +127,10 @@ is(sql($node, "SELECT m.name, j.name, m.external_list_id, m.sync_direction FROM 
 	JOIN tasksync.project j ON j.id = m.project_id WHERE m.external_list_id = '$work'"), "Work|Work|$work|BIDIRECTIONAL", 'every list is mapped');
 is(sql($node, "SELECT count(*) FROM tasksync.map_all_lists('$provider')"), '0', 'once');
 
+# From here on only the calls themselves ask the service: no sync may come between.
+sql($node, "SELECT tasksync.update_provider('$provider', sync_enabled => false)");
+ok(wait_until($node, "SELECT NOT EXISTS (SELECT FROM tasksync.sync_job WHERE status IN ('PENDING', 'RUNNING'))"), 'nothing is under way');
+
 # refused credentials: no request leaves until there are new ones
 my $account = sql($node, "SELECT account_id FROM tasksync.task_provider");
 sql($node, "SELECT tasksync.set_credentials('$account', '{\"username\": \"tasks\", \"password\": \"wrong\"}')");
