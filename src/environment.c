@@ -78,5 +78,7 @@ ts_server_environment(TsEnv *env, TsDb *db)
 	env->uuid = ts_random_uuid;
 	env->mass_delete_percent = ts_mass_delete_threshold;
 	env->mass_delete_minimum = ts_mass_delete_minimum;
+	env->mass_change_percent = ts_mass_change_threshold;
+	env->mass_change_minimum = ts_mass_change_minimum;
 	env->default_time_zone = ts_floating_time_zone();
 }

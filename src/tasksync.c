@@ -39,6 +39,8 @@ char	   *ts_ca_file;
 char	   *ts_secret_key_file;
 int			ts_mass_delete_threshold;
 int			ts_mass_delete_minimum;
+int			ts_mass_change_threshold;
+int			ts_mass_change_minimum;
 char	   *ts_default_time_zone;
 int			ts_history_retention_s;
 char	   *ts_user_id;
@@ -145,6 +147,16 @@ define_rules_settings(void)
 							"Number of tasks above which deletions are held.",
 							"They are held when they also exceed tasksync.mass_delete_threshold.",
 							&ts_mass_delete_minimum, 10, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasksync.mass_change_threshold",
+							"Share of a list, in per cent, above which changes of one field at a service are held.",
+							"They are held when they also exceed tasksync.mass_change_minimum.",
+							&ts_mass_change_threshold, 50, 0, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasksync.mass_change_minimum",
+							"Number of tasks above which changes of one field at a service are held.",
+							"They are held when they also exceed tasksync.mass_change_threshold.",
+							&ts_mass_change_minimum, 50, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("tasksync.default_time_zone",
 							   "Time zone that floating times are taken to be in.",

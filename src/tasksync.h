@@ -39,6 +39,8 @@ extern char *ts_ca_file;				/* "" = the system's trust store */
 extern char *ts_secret_key_file;		/* "" = beside the data directory */
 extern int	ts_mass_delete_threshold;	/* per cent */
 extern int	ts_mass_delete_minimum;		/* tasks */
+extern int	ts_mass_change_threshold;	/* per cent */
+extern int	ts_mass_change_minimum;		/* tasks */
 extern char *ts_default_time_zone;		/* "" = the server's */
 extern int	ts_history_retention_s;
 extern char *ts_user_id;				/* "" = the session's current_user */

@@ -109,6 +109,7 @@ CREATE TABLE tasksync.task_trash (
 		CHECK (action IN ('DELETE', 'UPDATE')),
 	old_row jsonb NOT NULL
 		CHECK (pg_catalog.jsonb_typeof(old_row) OPERATOR(pg_catalog.=) 'object'),
+	fields text[] NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	restored_at timestamptz,
 	PRIMARY KEY (id, user_id),
@@ -176,7 +177,11 @@ CREATE TABLE tasksync.mapping_state (
 	caps jsonb,
 	gone_since timestamptz,
 	held jsonb,
+	scope text,
+	account text,
+	auth_version text,
 	deletions_confirmed_at timestamptz,
+	stale_told_at timestamptz,
 	PRIMARY KEY (mapping_id, user_id),
 	FOREIGN KEY (mapping_id, user_id)
 		REFERENCES tasksync.task_list_mapping (id, user_id) ON DELETE CASCADE

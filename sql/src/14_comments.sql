@@ -158,7 +158,8 @@ COMMENT ON COLUMN tasksync.task_trash.task_id IS 'the task';
 COMMENT ON COLUMN tasksync.task_trash.mapping_id IS 'the mapping that did it; NULL after it was deleted';
 COMMENT ON COLUMN tasksync.task_trash.job_id IS 'the job that did it';
 COMMENT ON COLUMN tasksync.task_trash.action IS 'DELETE, or UPDATE where values were overwritten';
-COMMENT ON COLUMN tasksync.task_trash.old_row IS 'the whole row, or the overwritten values';
+COMMENT ON COLUMN tasksync.task_trash.old_row IS 'the whole row as it was before';
+COMMENT ON COLUMN tasksync.task_trash.fields IS 'UPDATE: the columns that were written';
 COMMENT ON COLUMN tasksync.task_trash.created_at IS 'when it was done';
 COMMENT ON COLUMN tasksync.task_trash.restored_at IS 'when undo_sync brought it back';
 
@@ -197,6 +198,10 @@ COMMENT ON COLUMN tasksync.mapping_state.list_base IS 'name and colour as of the
 COMMENT ON COLUMN tasksync.mapping_state.caps IS 'what was learnt about the server';
 COMMENT ON COLUMN tasksync.mapping_state.gone_since IS 'since when the list is missing';
 COMMENT ON COLUMN tasksync.mapping_state.held IS 'what is held, and why';
+COMMENT ON COLUMN tasksync.mapping_state.scope IS 'server and list that the links'' ids are good for';
+COMMENT ON COLUMN tasksync.mapping_state.account IS 'the account, by the service''s own name for it';
+COMMENT ON COLUMN tasksync.mapping_state.auth_version IS 'the credentials that it was told to';
+COMMENT ON COLUMN tasksync.mapping_state.stale_told_at IS 'when NOTIFY last told that no sync gets through';
 COMMENT ON COLUMN tasksync.mapping_state.deletions_confirmed_at IS 'when a person let held deletions go on';
 
 COMMENT ON TABLE tasksync.task_intent IS 'what is being sent: written before a request leaves, for recovery';

@@ -9,6 +9,10 @@ SELECT m.id AS mapping_id, m.user_id, m.provider_id, p.type AS provider_type,
 	m.sync_status, m.error_code, m.error_message, m.last_synced_at,
 	CASE WHEN p.enabled AND p.sync_enabled AND m.sync_enabled
 		THEN p.next_sync_at END AS next_sync_at,
+	p.enabled AND p.sync_enabled AND m.sync_enabled
+		AND COALESCE(pg_catalog.isfinite(p.next_sync_at), true)
+		AND COALESCE(m.last_synced_at, m.created_at)
+			< pg_catalog.now() - 3 * p.sync_interval * interval '1 min' AS is_stale,
 	(SELECT pg_catalog.count(*) FROM tasksync.task_link l
 	 WHERE l.mapping_id = m.id AND l.user_id = m.user_id) AS linked_tasks,
 	(SELECT pg_catalog.count(DISTINCT c.task_id) FROM tasksync.task_change c
@@ -36,11 +40,12 @@ SELECT p.id AS provider_id, p.user_id, p.type, p.name, p.enabled, p.sync_enabled
 	p.account_id, a.label AS account_label, a.status AS account_status,
 	p.last_synced_at,
 	CASE WHEN p.enabled AND p.sync_enabled THEN p.next_sync_at END AS next_sync_at,
-	s.mappings, s.linked_tasks, s.pending_changes, s.errors, s.conflicts
+	s.is_stale, s.mappings, s.linked_tasks, s.pending_changes, s.errors, s.conflicts
 FROM tasksync.task_provider p
 LEFT JOIN tasksync.connected_account a ON a.id = p.account_id AND a.user_id = p.user_id
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) AS mappings,
+		COALESCE(pg_catalog.bool_or(m.is_stale), false) AS is_stale,
 		COALESCE(pg_catalog.sum(m.linked_tasks), 0)::bigint AS linked_tasks,
 		COALESCE(pg_catalog.sum(m.pending_changes), 0)::bigint AS pending_changes,
 		COALESCE(pg_catalog.sum(m.errors), 0)::bigint AS errors,

@@ -271,6 +271,11 @@ ignore_pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 }
 
 static void
+ignore_scope(void *db, const TsMapping *m, const TsScope *scope)
+{
+}
+
+static void
 ignore_push_end(void *db, const TsMapping *m)
 {
 }
@@ -444,6 +449,7 @@ make_store(Preview *p)
 	p->store.relink_moves = ignore_moves;
 	p->store.apply = preview_apply;
 	p->store.pull_end = ignore_pull_end;
+	p->store.scope_known = ignore_scope;
 	p->store.candidates = preview_candidates;
 	p->store.intents = no_intents;
 	p->store.push_end = ignore_push_end;

@@ -33,6 +33,7 @@ typedef struct TsTransfer TsTransfer;
 typedef struct TsAuth
 {
 	const char *origin;			/* any URL of the host that may see this */
+	char	   *version;		/* when they were set: another text for other credentials */
 	char	   *username;		/* Basic, with password */
 	char	   *password;
 	char	   *bearer;			/* or a token */

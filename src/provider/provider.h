@@ -35,6 +35,7 @@ typedef struct TsSite
 	const char *url;			/* settings.url or base_url; absolute */
 	const char *settings;		/* task_provider.settings over the account's, JSON text */
 	const char *username;		/* the account's user name or NULL; not a secret */
+	const char *auth_version;	/* another text whenever the credentials are others, or NULL */
 	const char *user_agent;		/* "tasksync/1.0" */
 } TsSite;
 
@@ -100,7 +101,7 @@ typedef struct TsPush
 
 typedef enum TsOpKind
 {
-	TS_OP_LISTS,				/* all lists (also the connection check), or just list_id */
+	TS_OP_LISTS,				/* all lists (also the connection check), or just list_id; whose account */
 	TS_OP_PULL,					/* what changed in one list since a cursor */
 	TS_OP_FETCH,				/* these objects, whole */
 	TS_OP_PUSH,					/* up to provider->push_batch objects */
@@ -158,6 +159,7 @@ typedef struct TsRemoteTask
 #define TS_CAP_CLIENT_IDS	0x0004	/* the client chooses a new object's id: creates are exact; else by marker */
 #define TS_CAP_LISTS		0x0008	/* lists can be created, renamed, deleted */
 #define TS_CAP_READ_BACK	0x0010	/* the stored object may differ from what was sent: fetch it after a push */
+#define TS_CAP_ACCOUNT		0x0020	/* LISTS tells whose account it is */
 
 typedef struct TsProvider
 {
@@ -183,6 +185,13 @@ typedef struct TsProvider
 	 * Optional: without it any text is taken as it is.
 	 */
 	char	   *(*list_id) (const char *given, const char *url, TsError *err);
+
+	/*
+	 * What the ids of a list's objects depend on beside the list's own, such as
+	 * the server.  Where that changes, an object that is missing was not deleted.
+	 * Optional: without it nothing does.
+	 */
+	char	   *(*scope) (const TsSite *site);
 
 	TsConversation *(*begin) (const TsSite *site, const TsOp *op);
 	bool		(*next) (TsConversation *conv, TsRequest *req);
@@ -226,6 +235,7 @@ struct TsConversation
 	char	   *caps;			/* learned, JSON, or NULL: as before */
 	TsList	   *lists;			/* LISTS: all; LIST_CREATE: the new one */
 	int			nlists;
+	char	   *account;		/* LISTS: the service's own name for the account, or NULL: not told */
 	int			nrequests;
 	bool		auth_failed;	/* 401: no request may follow until credentials change */
 	int			retry_after;	/* seconds the service asked for, -1: none */

@@ -106,10 +106,11 @@ ts_secret_store(const char *account_id, const char *user_id, const char *json)
 
 /* The JSON text of the credentials; NULL without err: there are none. */
 static char *
-open_secret(const char *account_id, const char *user_id, TsError *err)
+open_secret(const char *account_id, const char *user_id, char **version, TsError *err)
 {
 	static TsStatement stmt = {
-		"SELECT key_id, sealed FROM tasksync.secret WHERE account_id = $1 AND user_id = $2",
+		"SELECT key_id, sealed, updated_at::text FROM tasksync.secret"
+		" WHERE account_id = $1 AND user_id = $2",
 		{UUIDOID, TEXTOID}
 	};
 	bool		isnull;
@@ -119,6 +120,7 @@ open_secret(const char *account_id, const char *user_id, TsError *err)
 	if (ts_run(&stmt, ts_uuid(account_id), ts_text(user_id)) == 0)
 		return NULL;
 	key_id = ts_col(0, 1);
+	*version = ts_col(0, 3);
 	sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	return ts_secret_open(account_id, user_id, key_id, sealed, err);
 }
@@ -147,7 +149,7 @@ ts_auth_load(const char *account_id, const char *user_id, const char *origin, Ts
 	char	   *json;
 
 	memset(auth, 0, sizeof(*auth));
-	json = open_secret(account_id, user_id, err);
+	json = open_secret(account_id, user_id, &auth->version, err);
 	if (json == NULL)
 		return !ts_failed(err);
 	auth->origin = origin ? pstrdup(origin) : NULL;

@@ -90,17 +90,21 @@ static const char *get_conflict_local(const TsChange *c) { return json(&c->confl
 static const char *get_conflict_remote(const TsChange *c) { return json(&c->conflict.remote); }
 static const char *get_resolution(const TsChange *c) { return c->conflict.resolution; }
 
+/* The names of some fields, as a JSON array. */
 static const char *
-get_conflict_fields(const TsChange *c)
+field_names(TsFieldMask fields)
 {
 	char	   *names[TS_NFIELDS];
 	int			n = 0;
 
 	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if (c->conflict.fields & TS_FIELD_BIT(f))
+		if (fields & TS_FIELD_BIT(f))
 			names[n++] = (char *) ts_field_info[f].name;
 	return ts_tags_join(names, n);
 }
+
+static const char *get_patch_fields(const TsChange *c) { return field_names(c->task_patch.known); }
+static const char *get_conflict_fields(const TsChange *c) { return field_names(c->conflict.fields); }
 
 static bool creates_task(const TsChange *c) { return c->task_action == TS_ACTION_CREATE; }
 static bool imports_task(const TsChange *c) { return creates_task(c) && !c->revived; }
@@ -265,15 +269,17 @@ static void
 keep_in_trash(const Columns *cols, const char *action)
 {
 	static TsStatement stmt = {
-		"INSERT INTO tasksync.task_trash (user_id, task_id, mapping_id, job_id, action, old_row)"
-		" SELECT t.user_id, t.id, $1, NULLIF($4, 0), $5, pg_catalog.to_jsonb(t)"
-		" FROM tasksync.task t WHERE " TS_OF_USER("t", "$2") " AND t.id = ANY ($3::uuid[])",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, INT8OID, TEXTOID}
+		"INSERT INTO tasksync.task_trash (user_id, task_id, mapping_id, job_id, action, old_row, fields)"
+		" SELECT t.user_id, t.id, $1, NULLIF($4, 0), $5, pg_catalog.to_jsonb(t),"
+		"  ARRAY(SELECT pg_catalog.jsonb_array_elements_text(i.fields))"
+		" FROM unnest($3::uuid[], $6::text[]::jsonb[]) AS i(id, fields)"
+		" JOIN tasksync.task t ON t.id = i.id AND " TS_OF_USER("t", "$2"),
+		{UUIDOID, TEXTOID, TEXTARRAYOID, INT8OID, TEXTOID, TEXTARRAYOID}
 	};
 
 	if (cols->n > 0)
 		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
-			   ts_long(cols->db->job_id), ts_text(action));
+			   ts_long(cols->db->job_id), ts_text(action), texts(cols, get_patch_fields));
 }
 
 #define SET_FIELD(name) name " = CASE WHEN u.fields ? '" name "' THEN x." name " ELSE t." name " END"

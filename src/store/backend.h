@@ -102,6 +102,7 @@ extern char **ts_store_parents(void *db, const TsMapping *m, const char **uids, 
 extern bool *ts_store_circular(void *db, const TsMapping *m, const char **task_ids,
 							   char **parent_ids, int n);
 extern TsLinkRow *ts_store_unlinked(void *db, const TsMapping *m, int *n);
+extern TsFieldMask *ts_store_swinging(void *db, const TsMapping *m, const char **task_ids, int n);
 extern TsLinkRow *ts_store_candidates(void *db, const TsMapping *m, const char *after,
 									  int limit, int *n);
 
@@ -122,6 +123,7 @@ extern void ts_store_apply(void *db, const TsMapping *m, const TsChange *changes
 
 /* mapping.c */
 extern void ts_store_pull_end(void *db, const TsMapping *m, const TsPullEnd *end);
+extern void ts_store_scope_known(void *db, const TsMapping *m, const TsScope *scope);
 extern void ts_store_list_made(void *db, const TsMapping *m, const TsList *list);
 extern void ts_store_list_agreed(void *db, const TsMapping *m, const char *name,
 								 const char *color, bool set_project);

@@ -79,6 +79,9 @@ read_mapping(int i, TsMapping *m)
 	m->list_agreed = m->base_name != NULL;
 	m->gone_since = ts_col(i, 26);
 	m->held = ts_col_bool(i, 27);
+	m->scope = ts_col(i, 28);
+	m->account = ts_col(i, 29);
+	m->auth_version = ts_col(i, 30);
 }
 
 /*
@@ -102,7 +105,8 @@ ts_load_mappings(const char *provider_id, const char *user_id, const char *mappi
 		" j.name, pg_catalog.lower(j.color), s.list_base ->> 'name', s.list_base ->> 'color',"
 		" s.list_base ->> 'project_name', s.list_base ->> 'project_color',"
 		" (s.list_base ->> 'from_list')::boolean,"
-		" s.gone_since, m.sync_status IS NOT DISTINCT FROM 'HELD'"
+		" s.gone_since, m.sync_status IS NOT DISTINCT FROM 'HELD', s.scope, s.account,"
+		" s.auth_version"
 		" FROM tasksync.task_list_mapping m"
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
 		" JOIN tasksync.project j ON j.id = m.project_id AND j.user_id = m.user_id"
@@ -140,6 +144,20 @@ ts_store_pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_text(end->cursor), ts_text(end->caps),
 		   ts_bool(end->complete));
+}
+
+/* An account that the service does not tell any more is taken to be the same. */
+void
+ts_store_scope_known(void *db, const TsMapping *m, const TsScope *scope)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.mapping_state s SET scope = $3, account = COALESCE($4, s.account),"
+		" auth_version = $5 WHERE s.mapping_id = $1 AND s.user_id = $2",
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+	};
+
+	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_text(scope->scope),
+		   ts_text(scope->account), ts_text(scope->auth_version));
 }
 
 void
@@ -207,7 +225,7 @@ ts_store_hold(void *db, const TsMapping *m, const char *why)
 		"  SET held = pg_catalog.jsonb_build_object('why', $3, 'at', pg_catalog.now())"
 		"  WHERE s.mapping_id = $1 AND s.user_id = $2)"
 		" UPDATE tasksync.task_list_mapping m SET sync_status = 'HELD', error_code = '55000',"
-		" error_message = $3 || '; confirm_deletions() lets the deletions go on'"
+		" error_message = $3"
 		" WHERE m.id = $1 AND m.user_id = $2",
 		{UUIDOID, TEXTOID, TEXTOID}
 	};

@@ -410,6 +410,31 @@ ts_store_unlinked(void *db, const TsMapping *m, int *n)
 }
 
 /*
+ * Of the last hour's writes of syncs to these tasks: fields that were written
+ * six times and more, and were one of three values before each.
+ */
+TsFieldMask *
+ts_store_swinging(void *db, const TsMapping *m, const char **task_ids, int n)
+{
+	static TsStatement stmt = {
+		"SELECT k.n, ARRAY(SELECT f.field FROM tasksync.task_trash g, LATERAL unnest(g.fields) AS f(field)"
+		"  WHERE g.task_id = k.id AND " TS_OF_USER("g", "$1") " AND g.action = 'UPDATE'"
+		"   AND g.created_at > pg_catalog.now() - interval '1 hour'"
+		"  GROUP BY f.field HAVING pg_catalog.count(*) >= 6"
+		"   AND pg_catalog.count(DISTINCT g.old_row -> f.field) <= 3)"
+		" FROM unnest($2::uuid[]) WITH ORDINALITY AS k(id, n)"
+		" WHERE EXISTS (SELECT FROM tasksync.task_trash g WHERE g.task_id = k.id AND " TS_OF_USER("g", "$1") ")",
+		{TEXTOID, TEXTARRAYOID}
+	};
+	TsFieldMask *fields = palloc0(sizeof(TsFieldMask) * n);
+	int			nfound = ts_run(&stmt, ts_text(m->user_id), ts_texts(task_ids, n));
+
+	for (int i = 0; i < nfound; i++)
+		fields[ts_col_long(i, 1) - 1] = read_fields(i, 2);
+	return fields;
+}
+
+/*
  * Candidates: hints from the journal, retries that are due (a task that was
  * edited since it failed is due at once) and, when a comparison is due, all
  * that differs.  Whoever has an observation waiting or

@@ -55,6 +55,9 @@ typedef struct TsMapping
 	char	   *base_project_color;
 	bool		project_from_list;	/* not agreed yet: the project takes them from the list */
 	char	   *gone_since;		/* the list was first found missing then */
+	char	   *scope;			/* what its objects' ids were good for (provider's scope and list) … */
+	char	   *account;		/* … whose account the service said it is … */
+	char	   *auth_version;	/* … to these credentials; NULL: not known yet */
 	bool		native_moves;	/* objects move between the provider's lists; else they are made anew */
 } TsMapping;
 
@@ -77,6 +80,7 @@ typedef struct TsLinkRow
 	TsTask		local_base;
 	TsTask		remote_base;
 	TsFieldMask frozen;			/* fields in an open conflict */
+	TsFieldMask swinging;		/* not read with the row: see swinging() */
 	bool		has_local;		/* the task exists */
 	TsTask		local;
 	bool		in_project;		/* the task is in the mapping's project */
@@ -208,6 +212,14 @@ typedef struct TsPullEnd
 	const TsList *list;			/* name and colour agreed on, or NULL */
 } TsPullEnd;
 
+/* What a mapping's ids are good for, as it is now. */
+typedef struct TsScope
+{
+	const char *scope;
+	const char *account;		/* NULL: not told */
+	const char *auth_version;
+} TsScope;
+
 typedef struct TsStore
 {
 	bool		(*transact) (void *db, void (*body) (void *arg), void *arg, TsError *err);
@@ -255,6 +267,14 @@ typedef struct TsStore
 
 	void		(*apply) (void *db, const TsMapping *m, const TsChange *changes, int n);
 	void		(*pull_end) (void *db, const TsMapping *m, const TsPullEnd *end);
+	/* the mapping's links are good in this scope */
+	void		(*scope_known) (void *db, const TsMapping *m, const TsScope *scope);
+
+	/*
+	 * For each task the fields that syncs have overwritten again and again of
+	 * late, going to and fro between a few values.
+	 */
+	TsFieldMask *(*swinging) (void *db, const TsMapping *m, const char **task_ids, int n);
 
 	/* push */
 	/* tasks after "after" (NULL: from the start) that may differ from their link */

@@ -21,8 +21,10 @@ static void phase_finish(TsCycle *c, TsRun *r);
 
 static const PhaseFunction phase_functions[] = {
 	[TS_PHASE_LIST_CREATE] = ts_phase_list_create,
+	[TS_PHASE_LOOK] = ts_phase_look,
 	[TS_PHASE_RECOVER] = ts_phase_recover,
 	[TS_PHASE_PULL] = ts_phase_pull,
+	[TS_PHASE_EXAMINE] = ts_phase_examine,
 	[TS_PHASE_FETCH] = ts_phase_fetch,
 	[TS_PHASE_ABSENT] = ts_phase_absent,
 	[TS_PHASE_PULLED] = ts_phase_pulled,
@@ -206,14 +208,6 @@ ts_run_of(const TsCycle *c, const char *mapping_id)
 		if (strcmp(c->runs[i].m->id, mapping_id) == 0)
 			return &c->runs[i];
 	return NULL;
-}
-
-/* The mass-delete guard: more than a share of the list and more than so many. */
-bool
-ts_beyond_bounds(const TsCycle *c, int64 deletions, int64 links)
-{
-	return deletions > c->env->mass_delete_minimum &&
-		deletions * 100 > links * c->env->mass_delete_percent;
 }
 
 /*

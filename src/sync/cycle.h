@@ -19,8 +19,10 @@
 typedef enum TsPhase
 {
 	TS_PHASE_LIST_CREATE,
+	TS_PHASE_LOOK,
 	TS_PHASE_RECOVER,
 	TS_PHASE_PULL,
+	TS_PHASE_EXAMINE,
 	TS_PHASE_FETCH,
 	TS_PHASE_ABSENT,
 	TS_PHASE_PULLED,
@@ -74,10 +76,27 @@ typedef struct TsRun
 	TsError		error;
 	TsError		push_error;		/* what ended a push; raised once its results are settled */
 
+	/* the list, as it was looked at; NULL: it was not, or is not there */
+	TsList	   *list;
+
+	/*
+	 * Its ids may mean something else than before (another server): nothing is
+	 * deleted on either side, and what is missing is made anew.
+	 */
+	bool		rebase;
+	bool		unburied;		/* something gone has to wait still */
+	bool		keep_cursor;	/* what the pull brought was not all taken in */
+
 	/* pull */
 	int64		fetch_seq;		/* taken when the request under way started */
 	int64		pull_seq;		/* … the first of the pull */
 	int64		again_seq;		/* … the first of the second pull, 0: there was none */
+	int			nchanged;		/* linked objects that are not as they were: … */
+	TsObservation *texts;		/* … those that came with their text, … */
+	int			ntexts;
+	TsIds		changed;		/* … and the others: to be examined, then fetched */
+	int			nexamined;
+	int		   *nfield;			/* in how many of those examined each field is another */
 	TsIds		fetch;			/* to be fetched whole */
 	int			nfetched;		/* how many of them were asked for */
 	TsIds		gone;			/* proved gone, linked here */
@@ -135,6 +154,8 @@ struct TsCycle
 	bool		unread;			/* some list could not be read: what is gone may be there */
 	bool		pulled_again;	/* lists read before something was found moving were read once more */
 	TsPhase		stage_end;		/* runs go on until they stand here */
+	bool		account_told;	/* the service was asked whose account it is … */
+	char	   *account;		/* … and said so, or did not (NULL) */
 
 	/* the conversation under way */
 	TsConversation *conv;
@@ -161,11 +182,16 @@ extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask 
 extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);
 extern int64 ts_listing_lag(const TsCycle *c);
 extern TsRun *ts_run_of(const TsCycle *c, const char *mapping_id);
-extern bool ts_beyond_bounds(const TsCycle *c, int64 deletions, int64 links);
 
 /* lists.c */
 extern void ts_phase_list_create(TsCycle *c, TsRun *r);
+extern void ts_phase_look(TsCycle *c, TsRun *r);
 extern void ts_phase_list_meta(TsCycle *c, TsRun *r);
+
+/* brake.c */
+extern bool ts_too_many_deletions(const TsCycle *c, const TsRun *r, int n, bool here);
+extern void ts_hold(TsCycle *c, TsRun *r, const char *why, const char *what);
+extern void ts_phase_examine(TsCycle *c, TsRun *r);
 
 /* pull.c */
 extern void ts_phase_pull(TsCycle *c, TsRun *r);
@@ -208,6 +234,7 @@ typedef struct TsParent
 extern TsParent *ts_find_parents(TsCycle *c, TsRun *r, const TsLinkRow *rows,
 								 const char **parent_uids, int n);
 extern void ts_merge(TsCycle *c, TsRun *r, TsObservation *obs, int n, int64 seq, bool fresh);
+extern TsObservation ts_keep_observation(TsRun *r, const TsObservation *obs);
 extern void ts_merge_matched(TsCycle *c, TsRun *r);
 extern void ts_merge_tombstones(TsCycle *c, TsRun *r, char **external_ids, int n);
 extern void ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,

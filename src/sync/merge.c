@@ -34,6 +34,7 @@ ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remo
 	in.policy = r->m->policy;
 	in.direction = r->m->direction;
 	in.frozen = row->frozen;
+	in.swinging = row->swinging;
 	in.local_times = (const char *const *) row->local_times;
 	in.remote_time = remote ? remote->modified_at : NULL;
 	in.remote_parent = parent ? parent->task_id : NULL;
@@ -67,6 +68,8 @@ conflict_from_plan(const TsLinkRow *row, const TsPlan *plan, const TsRemoteTask 
 		k->fields = plan->local_patch.known | plan->remote_patch.known;
 		k->resolution = row->has_local ? "LOCAL" : "REMOTE";
 	}
+	else if (plan->conflicts & ~(plan->local_won | plan->remote_won))
+		k->resolution = NULL;
 	else if (plan->local_won && plan->remote_won)
 		k->resolution = "MERGED";
 	else if (plan->local_won)
@@ -399,6 +402,34 @@ load_rows(MergeWork *w)
 	return store->links(w->c->env->db, w->r->m, ids, uids, markers, w->n);
 }
 
+/*
+ * Is somebody changing back what we bring, time after time?  (Another program
+ * that syncs the same tasks, or a trigger here.)  Such a field comes to rest as
+ * an open conflict.
+ */
+static void
+find_swinging(MergeWork *w, TsLinkRow *rows)
+{
+	const char **task_ids = palloc(sizeof(char *) * w->n);
+	int		   *place = palloc(sizeof(int) * w->n);
+	TsFieldMask *fields;
+	int			n = 0;
+
+	if (w->r->m->direction != TS_BIDIRECTIONAL || w->r->m->first_pull)
+		return;
+	for (int i = 0; i < w->n; i++)
+		if (rows[i].linked && rows[i].has_local)
+		{
+			place[n] = i;
+			task_ids[n++] = rows[i].task_id;
+		}
+	if (n == 0)
+		return;
+	fields = w->c->env->store->swinging(w->c->env->db, w->r->m, task_ids, n);
+	for (int i = 0; i < n; i++)
+		rows[place[i]].swinging = fields[i];
+}
+
 /* The parents of some objects as they are here, and whether that can be. */
 TsParent *
 ts_find_parents(TsCycle *c, TsRun *r, const TsLinkRow *rows, const char **parent_uids, int n)
@@ -438,6 +469,7 @@ merge_body(void *arg)
 	for (int i = 0; i < w->n; i++)
 		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
 	parents = ts_find_parents(w->c, w->r, rows, parent_uids, w->n);
+	find_swinging(w, rows);
 	for (int i = 0; i < w->n; i++)
 		if (merge_item(w, &w->items[i], &rows[i], &parents[i], &changes[n]))
 			n++;
@@ -446,6 +478,20 @@ merge_body(void *arg)
 	if (n > 0)
 		store->apply(w->c->env->db, w->r->m, changes, n);
 	put_waiting(w);
+}
+
+/* A copy that lasts as long as the run. */
+TsObservation
+ts_keep_observation(TsRun *r, const TsObservation *obs)
+{
+	TsObservation copy = *obs;
+
+	copy.external_id = MemoryContextStrdup(r->cxt, obs->external_id);
+	copy.etag = obs->etag ? MemoryContextStrdup(r->cxt, obs->etag) : NULL;
+	copy.payload = MemoryContextAlloc(r->cxt, obs->payload_len + 1);
+	memcpy(copy.payload, obs->payload, obs->payload_len);
+	copy.payload[obs->payload_len] = '\0';
+	return copy;
 }
 
 static void
@@ -468,10 +514,7 @@ hold_back(TsRun *r, const TsMergeItem *item)
 	memset(copy, 0, sizeof(*copy));
 	copy->seq = item->seq;
 	copy->fresh = item->fresh;
-	copy->obs.external_id = pstrdup(item->obs.external_id);
-	copy->obs.etag = item->obs.etag ? pstrdup(item->obs.etag) : NULL;
-	copy->obs.payload = pnstrdup(item->obs.payload, item->obs.payload_len);
-	copy->obs.payload_len = item->obs.payload_len;
+	copy->obs = ts_keep_observation(r, &item->obs);
 	MemoryContextSwitchTo(old);
 }
 
@@ -707,6 +750,22 @@ typedef struct GoneWork
 } GoneWork;
 
 /*
+ * The object is not where the link's ids are good for now: nobody deleted it.
+ * It is made anew there, or where nothing is to be sent the task stays alone.
+ */
+static void
+rebase(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *change)
+{
+	bool		sends = row->has_local && w->r->m->direction != TS_FROM_PROVIDER;
+
+	change->task_id = row->task_id;
+	change->clear_inbox = external_id;
+	change->clear_intent = true;
+	change->link_action = sends ? TS_LINK_UNBIND : TS_LINK_DROP;
+	change->owes = sends;
+}
+
+/*
  * The object is gone for good.  A task that was moved to another project here
  * was edited, and stays: its new project's list gets it.
  */
@@ -755,7 +814,7 @@ gone_body(void *arg)
 	w->conflicts = 0;
 	for (int i = 0; i < w->n; i++)
 		if (rows[i].linked && rows[i].external_id)
-			bury(w, &rows[i], w->ids[i], &changes[n++]);
+			(w->r->rebase ? rebase : bury) (w, &rows[i], w->ids[i], &changes[n++]);
 	if (n > 0)
 		store->apply(w->c->env->db, w->r->m, changes, n);
 	store->inbox_drop(w->c->env->db, w->r->m, (const char **) w->ids, w->n);

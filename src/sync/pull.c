@@ -131,6 +131,23 @@ unbury(TsCycle *c, TsRun *r, const char **ids, int n)
 		ts_transact(c, r, unbury_body, &w);
 }
 
+/* Whether it is merged is decided when it is known how many there are (brake.c). */
+static void
+note_change(TsCycle *c, TsRun *r, const TsObservation *obs, bool with_text)
+{
+	int			max = Min(c->env->mass_change_minimum, TS_OBSERVE_BATCH);
+
+	r->nchanged++;
+	if (!with_text || r->ntexts == max)
+	{
+		ts_ids_add(r, &r->changed, obs->external_id);
+		return;
+	}
+	if (r->texts == NULL)
+		r->texts = MemoryContextAlloc(r->cxt, sizeof(TsObservation) * max);
+	r->texts[r->ntexts++] = ts_keep_observation(r, obs);
+}
+
 static void
 listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 {
@@ -148,6 +165,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 	for (int i = 0; i < n; i++)
 	{
 		const TsKnown *k = &w.known[i];
+		bool		changed = k->linked && !r->m->first_pull;
 
 		if (obs[i].gone)
 		{
@@ -164,8 +182,10 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 			strcmp(k->etag, obs[i].etag) == 0 &&
 			!(k->failed && r->lost_creates.n > 0))	/* what was made in doubt may be this */
 			continue;
-		if ((obs[i].payload && !k->buried) || ts_failed(&obs[i].error))
+		if (ts_failed(&obs[i].error) || (obs[i].payload && !k->buried && !changed))
 			with_text[ntext++] = obs[i];
+		else if (changed)
+			note_change(c, r, &obs[i], obs[i].payload && !k->buried);
 		else
 			ts_ids_add(r, &r->fetch, obs[i].external_id);
 	}
@@ -189,7 +209,7 @@ listing_done(TsCycle *c, TsRun *r, TsConversation *conv)
 	r->complete = conv->complete;
 	if (conv->cursor)
 		r->cursor = MemoryContextStrdup(r->cxt, conv->cursor);
-	r->phase = TS_PHASE_FETCH;
+	r->phase = TS_PHASE_EXAMINE;
 	if (!ts_guarded(TS_GUARD_CURSOR))
 	{
 		SeqWork		w = {c, r};
@@ -253,7 +273,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 	op = ts_new_op(c, r, TS_OP_PULL);
 	op->cursor = r->m->cursor;
 	op->full = !r->m->first_pull && !r->read_before &&
-		((r->m->audit_due && ts_guarded(TS_GUARD_AUDIT)) || r->lost_creates.n > 0);
+		((r->m->audit_due && ts_guarded(TS_GUARD_AUDIT)) || r->lost_creates.n > 0 || r->rebase);
 	op->want_payloads = r->m->first_pull && r->m->nlinks == 0;
 	ts_converse(c, r, listing_observed, listing_done);
 }
@@ -386,7 +406,8 @@ pull_end_body(void *arg)
 {
 	SeqWork    *w = arg;
 	TsRun	   *r = w->r;
-	TsPullEnd	end = {r->cursor, r->m->caps, r->was_complete, NULL};
+	TsPullEnd	end = {r->keep_cursor ? NULL : r->cursor, r->m->caps,
+	r->was_complete && !r->keep_cursor, NULL};
 	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * (r->gone.n + 1));
 
 	for (int i = 0; i < r->gone.n; i++)
@@ -433,6 +454,7 @@ ts_pull_again(TsRun *r)
 	r->cursor = NULL;
 	r->was_complete = false;
 	r->fetch.n = r->nfetched = r->gone.n = 0;
+	r->changed.n = r->nexamined = r->nchanged = r->ntexts = 0;
 	r->phase = TS_PHASE_PULL;
 }
 
@@ -449,7 +471,6 @@ typedef struct TombstoneWork
 	TsInboxRow *rows;
 	int			n;
 	int			nlinked;		/* how many of those gone are tasks here */
-	const char *why;
 } TombstoneWork;
 
 static void
@@ -492,6 +513,7 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 	r->phase = TS_PHASE_BURIED;
 	if (!r->wants_barrier)
 		return;
+	r->unburied = c->unread;
 	if (!ts_transact(c, r, tombstones_body, &w) || c->unread)
 		return;
 	r->barrier_passed = true;
@@ -503,7 +525,10 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 		bool		copy = row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
 
 		if ((r->again_seq && row->fetch_seq >= r->again_seq) || !is_told_everywhere(c, row))
+		{
+			r->unburied = true;
 			continue;
+		}
 		if (copy)
 			mark_seen(r, row->external_id);
 		if (copy || row->gone)
@@ -525,20 +550,11 @@ bounds_body(void *arg)
 		w->nlinked += known[i].linked;
 }
 
-static void
-hold_body(void *arg)
-{
-	TombstoneWork *w = arg;
-
-	w->c->env->store->hold(w->c->env->db, w->r->m, w->why);
-}
-
 /* What is gone for good is gone here too, unless that is a great many. */
 void
 ts_phase_bury(TsCycle *c, TsRun *r)
 {
 	TombstoneWork w = {c, r};
-	int			n;
 
 	if (r->nheld_back > 0)
 		ts_merge_matched(c, r);
@@ -547,18 +563,10 @@ ts_phase_bury(TsCycle *c, TsRun *r)
 	r->phase = TS_PHASE_BURIED;
 	if (r->gone.n == 0 || !ts_transact(c, r, bounds_body, &w))
 		return;
-	n = w.nlinked;
-	if (!r->m->deletions_confirmed &&
-		(ts_beyond_bounds(c, n, r->m->nlinks) || (n >= 2 && n >= r->m->nlinks)))
-	{
-		w.why = psprintf("%d of %lld tasks were deleted at the service", n,
-						 (long long) r->m->nlinks);
-		if (ts_transact(c, r, hold_body, &w))
-		{
-			r->held = true;
-			r->phase = TS_PHASE_FINISH;
-		}
-		return;
-	}
-	ts_merge_tombstones(c, r, r->gone.id, r->gone.n);
+	if (!r->rebase && ts_too_many_deletions(c, r, w.nlinked, false))
+		ts_hold(c, r, psprintf("%d of %lld tasks were deleted at the service", w.nlinked,
+							   (long long) r->m->nlinks),
+				"the deletions go on");
+	else
+		ts_merge_tombstones(c, r, r->gone.id, r->gone.n);
 }

@@ -188,7 +188,6 @@ typedef struct PushWork
 	TsRun	   *r;
 	TsIntent   *intents;
 	int			n;
-	const char *why;
 	TsLinkRow  *rows;
 	TsChange   *changes;
 	int			nchanges;
@@ -518,14 +517,6 @@ ts_phase_read_back(TsCycle *c, TsRun *r)
  * Deletions made here, last of all.
  */
 
-static void
-delete_hold_body(void *arg)
-{
-	PushWork   *w = arg;
-
-	w->c->env->store->hold(w->c->env->db, w->r->m, w->why);
-}
-
 /* What a task that has left this list calls for. */
 static void
 leave(PushWork *w, const TsLinkRow *row)
@@ -581,16 +572,16 @@ ts_phase_delete(TsCycle *c, TsRun *r)
 	PushWork	w = {c, r};
 	MemoryContext old;
 
-	if (r->next_delete == 0 && !r->m->deletions_confirmed &&
-		ts_beyond_bounds(c, r->ndeleted, r->m->nlinks))
+	if (r->rebase)
 	{
-		w.why = psprintf("%d of %lld tasks were deleted here", r->ndeleted,
-						 (long long) r->m->nlinks);
-		if (ts_transact(c, r, delete_hold_body, &w))
-		{
-			r->held = true;
-			r->phase = TS_PHASE_FINISH;
-		}
+		r->phase = TS_PHASE_FINISH; /* the next sync has looked at what they are */
+		return;
+	}
+	if (r->next_delete == 0 && ts_too_many_deletions(c, r, r->ndeleted, true))
+	{
+		ts_hold(c, r, psprintf("%d of %lld tasks were deleted here", r->ndeleted,
+							   (long long) r->m->nlinks),
+				"the deletions go on");
 		return;
 	}
 	if (r->next_delete == r->deletes.n)

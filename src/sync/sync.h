@@ -24,7 +24,8 @@
  *
  * Which file does what: cycle.c the stages and conversations; pull.c listings,
  * fetching, absence; merge.c observations into tasks; push.c what goes out;
- * settle.c what became of it; lists.c the lists themselves.
+ * settle.c what became of it; lists.c the lists themselves, and whose they are;
+ * brake.c what makes a sync stop and ask.
  *
  * The engine knows no JSON, iCalendar, URLs, SQL or sockets.
  *
@@ -53,8 +54,10 @@ typedef struct TsEnv
 	void		(*would_send) (void *arg, const TsMapping *m, TsPushKind kind,
 							   const TsLinkRow *row);
 	void	   *arg;
-	int			mass_delete_percent;
+	int			mass_delete_percent;	/* both bounds exceeded: deletions are held … */
 	int			mass_delete_minimum;
+	int			mass_change_percent;	/* … or changes of one field in one pull */
+	int			mass_change_minimum;
 	const char *default_time_zone;
 } TsEnv;
 

@@ -365,25 +365,34 @@ break_circle(Merge *m, TsFieldMask fields)
 	set_field(&m->out->local_base, TS_PARENT_TASK_ID, m->in->local->value[TS_PARENT_TASK_ID]);
 }
 
+static TsFieldMask
+differing(const TsPlanInput *in, TsFieldMask fields)
+{
+	TsFieldMask differ = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if ((fields & BIT(f)) && !sides_agree(in, f))
+			differ |= BIT(f);
+	return differ;
+}
+
 static void
 merge_register(Merge *m, TsFieldMask fields)
 {
 	const TsPlanInput *in = m->in;
 	bool		here = (m->changed_here & fields) != 0;
 	bool		there = (m->changed_there & fields) != 0;
-	bool		same = true;
+	TsFieldMask differ = here || there ? differing(in, fields) : 0;
 
 	if (!here && !there)
 		return;
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if ((fields & BIT(f)) && !sides_agree(in, f))
-			same = false;
-
-	if (same)
+	if (differ == 0)
 		agree(m, fields);
 	else if (there && in->circular && fields == BIT(TS_PARENT_TASK_ID) &&
 			 in->direction != TS_TO_PROVIDER)
 		break_circle(m, fields);
+	else if (there && (fields & in->swinging) && in->direction == TS_BIDIRECTIONAL)
+		m->out->conflicts |= differ;
 	else if (here && there && fields == BIT(TS_TAGS) &&
 			 in->direction == TS_BIDIRECTIONAL && in->local_base && in->remote_base)
 		merge_tags(m);

@@ -56,6 +56,7 @@ typedef struct TsPlanInput
 	TsPolicy	policy;
 	TsDirection direction;
 	TsFieldMask frozen;			/* in an open conflict: leave both sides be */
+	TsFieldMask swinging;		/* changed to and fro of late: not taken again, a conflict instead */
 	const char *const *local_times; /* per field: its last change here, canonical timestamp; or NULL */
 	const char *remote_time;	/* last change there, or NULL */
 	const char *remote_parent;	/* remote's parent as a task id here; NULL: unknown or none */

@@ -328,6 +328,33 @@ ts_jobs_notify(int64 id, const char *user_id, const char *mapping_id, const char
 	ts_run(&stmt, ts_text(user_id), ts_long(id), ts_text(mapping_id), ts_text(status));
 }
 
+/* A row that somebody has locked is for the next time. */
+void
+ts_jobs_tell_stale(void)
+{
+	static TsStatement stmt = {
+		"WITH told AS ("
+		" UPDATE tasksync.mapping_state s SET stale_told_at = pg_catalog.now()"
+		" FROM (SELECT f.mapping_id, f.user_id, v.sync_status, v.last_synced_at"
+		"  FROM tasksync.mapping_status v"
+		"  JOIN tasksync.mapping_state f ON f.mapping_id = v.mapping_id AND f.user_id = v.user_id"
+		"  WHERE v.is_stale AND (f.stale_told_at IS NULL OR f.stale_told_at < v.last_synced_at)"
+		"  FOR UPDATE OF f SKIP LOCKED) d"
+		" WHERE s.mapping_id = d.mapping_id AND s.user_id = d.user_id"
+		" RETURNING d.*)"
+		" SELECT told.mapping_id::text, COALESCE(told.last_synced_at::text, 'it was made'),"
+		" pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'stale',"
+		"  'user_id', told.user_id, 'job_id', NULL, 'mapping_id', told.mapping_id,"
+		"  'status', told.sync_status)::text) FROM told"
+	};
+	int			n = ts_run_args(&stmt, 0, NULL);
+
+	for (int i = 0; i < n; i++)
+		ereport(LOG,
+				(errmsg("tasksync mapping \"%s\" has not been synced since %s", ts_col(i, 1), ts_col(i, 2)),
+				 errhint("The view tasksync.mapping_status tells why.")));
+}
+
 static void
 close_job(const TsJobEnd *end, const char *status)
 {

@@ -63,6 +63,9 @@ extern void ts_jobs_notify(int64 id, const char *user_id, const char *mapping_id
 extern void ts_jobs_finish(const TsJobEnd *end);
 extern void ts_jobs_progress(int64 id, const char *json);
 
+/* NOTIFY and LOG, once each time, which mappings no sync gets through to any more. */
+extern void ts_jobs_tell_stale(void);
+
 /* Old history goes, in batches. */
 extern void ts_jobs_clean_up(void);
 

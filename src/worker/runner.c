@@ -358,6 +358,7 @@ set_up_environment(TsRunner *run)
 	run->site.url = run->provider->url;
 	run->site.settings = run->provider->settings;
 	run->site.username = run->auth.username;
+	run->site.auth_version = run->auth.version;
 	run->site.user_agent = "tasksync/" TASKSYNC_VERSION;
 	run->spec.site = &run->site;
 }

@@ -35,6 +35,7 @@
 #define FAILED_MS		5000	/* … when a look for work has failed */
 #define LOCKED_MS		200		/* … when something is due that others hold */
 #define CLEAN_UP_MS		(10 * 60 * 1000)
+#define STALE_MS		60000	/* … between looks for mappings that no sync gets through to */
 
 PGDLLEXPORT void ts_worker_main(Datum arg);
 
@@ -50,6 +51,7 @@ typedef struct Worker
 	int64	   *orphans;		/* jobs that it left, and that are not taken over yet */
 	int			norphans;
 	TimestampTz cleaned_at;
+	TimestampTz stale_looked_at;
 	long		sleep_ms;
 } Worker;
 
@@ -200,6 +202,22 @@ clean_up(Worker *w)
 }
 
 static void
+stale_body(void *arg)
+{
+	ts_jobs_tell_stale();
+}
+
+static void
+look_for_stale(Worker *w)
+{
+	TsError		err = {0};
+
+	w->stale_looked_at = GetCurrentTimestamp();
+	if (!ts_in_transaction(stale_body, NULL, &err))
+		ereport(LOG, (errmsg("tasksync worker could not look for stale mappings: %s", err.message)));
+}
+
+static void
 add_runner(Worker *w, const TsJob *job)
 {
 	if (w->nrunners == w->max_runners)
@@ -283,12 +301,12 @@ tend(Worker *w)
 	if (ConfigReloadPending)
 	{
 		reload_settings();
-		w->cleaned_at = 0;
+		w->cleaned_at = w->stale_looked_at = 0;
 	}
 	if (TimestampDifferenceExceeds(w->cleaned_at, GetCurrentTimestamp(), CLEAN_UP_MS))
-	{
 		clean_up(w);
-	}
+	if (TimestampDifferenceExceeds(w->stale_looked_at, GetCurrentTimestamp(), STALE_MS))
+		look_for_stale(w);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->round);
 }
@@ -381,7 +399,7 @@ ts_worker_main(Datum arg)
 	w->round = AllocSetContextCreate(cxt, "tasksync round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);
 	w->net = ts_net_create(cxt);
-	w->cleaned_at = GetCurrentTimestamp();
+	w->cleaned_at = w->stale_looked_at = GetCurrentTimestamp();
 	w->has_predecessor = true;
 	ts_arm_failpoints(MyBgworkerEntry);
 	run(w);

@@ -23,6 +23,7 @@ it is" when there is no such file:
     twice           each thing of a multistatus named twice
     no-etag         no ETag anywhere
     weak-etag       weak ETags, taken back as such
+    other-account   the account is called "/somebody/else/"
     chaos SEED P    of a hundred requests P misbehave at random, in one of the
                     ways of FAULTS, the same ones again with the same seed
 
@@ -52,7 +53,7 @@ LAUGHS = b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a0 "lol">' + b''.join(
 
 FAULTS = ('close', 'close', 'lost', 'lost', 'lost', 'truncate', 'cut-chunked', 'status 500', 'status 502',
           'status 503', 'status 429', 'retry-after 1', 'slow 0.2', 'html')
-QUIRKS = ('twice', 'no-etag', 'weak-etag')
+QUIRKS = ('twice', 'no-etag', 'weak-etag', 'other-account')
 
 
 # The service's answer with a quirk: headers and content
@@ -65,6 +66,8 @@ def quirk(mode, headers, content):
     elif mode == 'weak-etag':
         headers = [(n, 'W/' + v if n.lower() == 'etag' else v) for n, v in headers]
         content = re.sub(br'(<(?:\w+:)?getetag>)', br'\1W/', content)
+    elif mode == 'other-account':
+        content = re.sub(br'(<(?:\w+:)?current-user-principal>\s*<(?:\w+:)?href>)[^<]*', br'\1/somebody/else/', content)
     return headers, content
 
 

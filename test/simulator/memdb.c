@@ -1409,6 +1409,29 @@ pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 	mem_mapping(s, m->id)->list_missing = false;
 }
 
+static void
+scope_known(void *db, const TsMapping *m, const TsScope *scope)
+{
+	TsMapping  *row = &mem_mapping(db, m->id)->m;
+
+	row->scope = keep(db, scope->scope);
+	if (scope->account)
+		row->account = keep(db, scope->account);
+	row->auth_version = keep(db, scope->auth_version);
+}
+
+/* Who swings is said by the test: what syncs overwrite is not kept here. */
+static TsFieldMask *
+swinging(void *db, const TsMapping *m, const char **task_ids, int n)
+{
+	MemStore   *s = db;
+	TsFieldMask *fields = palloc0(sizeof(TsFieldMask) * n);
+
+	for (int i = 0; i < n; i++)
+		fields[i] = s->swinging;
+	return fields;
+}
+
 /* Is there perhaps an object of the task in another list of the provider? */
 static bool
 in_doubt_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t)
@@ -1610,6 +1633,8 @@ const TsStore memory_store = {
 	.relink_moves = relink_moves,
 	.apply = apply,
 	.pull_end = pull_end,
+	.scope_known = scope_known,
+	.swinging = swinging,
 	.candidates = candidates,
 	.intents_put = intents_put,
 	.intents = intents,

@@ -156,6 +156,7 @@ typedef struct MemStore
 	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
 	const char *fail_code;		/* … and all after it, with this SQLSTATE; NULL: just that one, 55P03 */
 	bool		trace;			/* tell what is applied */
+	TsFieldMask swinging;		/* what syncs are to be told that they write to and fro */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */
 	const char *sqlstate;		/* … and its error */

@@ -19,6 +19,7 @@ typedef enum FakeVerb
 	FAKE_LIST,					/* all of a list, from place "from" on */
 	FAKE_CHANGES,				/* of a list since revision "from" */
 	FAKE_GET,
+	FAKE_LOOK,					/* whose it is */
 	FAKE_CREATE,
 	FAKE_UPDATE,
 	FAKE_DELETE,
@@ -592,6 +593,8 @@ fake_serve(FakeService *s, const TsRequest *req, TsResponse *resp)
 		case FAKE_GET:
 			resp->status = serve_get(s, call, a);
 			break;
+		case FAKE_LOOK:
+			break;
 		case FAKE_CREATE:
 			resp->status = serve_create(s, call, a);
 			break;
@@ -612,7 +615,7 @@ fake_is_write(const TsRequest *req, const char **id)
 char *
 fake_describe(const TsRequest *req)
 {
-	static const char *const verbs[] = {"list", "changes", "get", "create", "update", "delete", "move"};
+	static const char *const verbs[] = {"list", "changes", "get", "look", "create", "update", "delete", "move"};
 	const FakeCall *call = (const FakeCall *) req->body;
 	StringInfoData text;
 
@@ -674,6 +677,8 @@ fake_begin(const TsSite *site, const TsOp *op)
 		c->call.ids = op->ids;
 		c->call.nids = op->nids;
 	}
+	else if (op->kind == TS_OP_LISTS)
+		c->call.verb = FAKE_LOOK;
 	return &c->base;
 }
 
@@ -873,6 +878,11 @@ fake_response(TsConversation *conv, const TsResponse *resp)
 		fail(c, resp);
 	else if (conv->op->kind == TS_OP_PULL)
 		pull_response(c, resp, a);
+	else if (conv->op->kind == TS_OP_LISTS)
+	{
+		conv->account = c->service->account;
+		c->over = true;
+	}
 	else
 	{
 		for (int i = 0; i < a->nsights; i++)
@@ -881,6 +891,14 @@ fake_response(TsConversation *conv, const TsResponse *resp)
 		if (a->cut)
 			fail(c, resp);
 	}
+}
+
+static char *
+fake_scope(const TsSite *site)
+{
+	const char *address = ((const FakeSite *) site)->service->address;
+
+	return pstrdup(address ? address : "");
 }
 
 static char *
@@ -989,6 +1007,7 @@ static const TsProvider fake_provider = {
 	.fetch_batch = 4,
 	.push_batch = 4,
 	.check_settings = fake_check_settings,
+	.scope = fake_scope,
 	.begin = fake_begin,
 	.next = fake_next,
 	.data = fake_data,
@@ -1006,6 +1025,8 @@ fake_provider_of(FakeService *s)
 	s->provider.caps = TS_CAP_CONDITIONAL | TS_CAP_READ_BACK;
 	if (!s->server_names || s->stable_ids)
 		s->provider.caps |= TS_CAP_MOVE;
+	if (s->account)
+		s->provider.caps |= TS_CAP_ACCOUNT;
 	if (s->server_names)
 		s->provider.new_external_id = NULL;
 	else

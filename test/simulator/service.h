@@ -78,6 +78,8 @@ typedef struct FakeService
 	bool		no_moves;		/* moves are unsupported */
 	bool		unique_uids;	/* two objects of one uid in a list are refused */
 	bool		no_etags;		/* writes don't tell the new ETag */
+	char	   *account;		/* whose it is, if it tells */
+	const char *address;		/* where it is */
 
 	const char *looked_at;		/* unconditional: what the provider is about to overwrite */
 	int			nspawned;

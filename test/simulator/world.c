@@ -63,6 +63,7 @@ world_create(void)
 	w->cxt = cxt;
 	w->clock = INT64CONST(1767225600000000);	/* 2026-01-01 */
 	w->mass_delete_minimum = 10;
+	w->mass_change_minimum = 50;
 	w->store = mem_create(FAKE_CARRIES);
 	w->store->before = before_transaction;
 	w->store->arg = w;
@@ -207,8 +208,11 @@ world_sync(World *w, const char *provider_id, const char *only, TsCycleResult *r
 	jmp_buf		death;
 	volatile bool alive = false;
 
+	site.site.auth_version = w->credentials;
 	env.mass_delete_percent = 30;
 	env.mass_delete_minimum = w->mass_delete_minimum;
+	env.mass_change_percent = 50;
+	env.mass_change_minimum = w->mass_change_minimum;
 	MemoryContextSwitchTo(process);
 	spec.mappings = mem_load_mappings(w->store, provider_id, only, false, &spec.nmappings);
 	if (only == NULL || spec.nmappings > 0)

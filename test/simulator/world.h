@@ -52,6 +52,8 @@ struct World
 	void		(*meanwhile) (World *w);
 	void	   *arg;
 	int			mass_delete_minimum;
+	int			mass_change_minimum;
+	const char *credentials;	/* which they are now */
 	char	   *broken;			/* what must never be, and was; else NULL */
 };
 

@@ -715,6 +715,174 @@ test_parents(void)
 	end();
 }
 
+/* Somebody has entered another account's credentials. */
+static void
+test_other_account(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("another account is not synced with before somebody says so");
+	w->services[0].account = "me";
+	w->credentials = "mine";
+	id = add_task("pa", "t");
+	o = add_object("A", "n1", "there");
+	sync_all();
+	sync_all();
+	tap_is_int(result.requests, 2, "who it is, is not asked every time");
+	w->credentials = "mine again";
+	sync_all();
+	tap_is_int(result.requests, 3, "... but with other credentials");
+	sync_all();
+	tap_is_int(result.requests, 2, "... once");
+
+	w->credentials = "yours";
+	w->services[0].account = "you";
+	edit(id, TS_TITLE, "edited");
+	edit_object(o, TS_TITLE, "theirs");
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_is_int(result.requests, 1, "nothing is read, or sent");
+	tap_ok(mem_mapping(w->store, "A")->held && mem_mapping(w->store, "B")->held, "held");
+	tap_is(w->store->db.mappings[0].m.account, "me", "it is still known as the one before");
+
+	mem_mapping(w->store, "A")->held = mem_mapping(w->store, "B")->held = false;
+	mem_mapping(w->store, "A")->m.deletions_confirmed = true;
+	mem_mapping(w->store, "B")->m.deletions_confirmed = true;
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited", "confirmed: what is not there is made there");
+	tap_ok(mem_task_by_title(w->store, "theirs") != NULL, "... and what is, is merged");
+	tap_is(w->store->db.mappings[0].m.account, "you", "from now on it is that one");
+	end();
+	tap_is_int(fake_count(&w->services[0], "A"), 2, "nothing is doubled");
+}
+
+/* The provider's address leads to another server, say a restored one. */
+static void
+test_other_server(void)
+{
+	for (int restart = 0; restart < 2; restart++)
+	{
+		char	   *id[4];
+
+		begin(restart ? "... and when the first sync with it is broken off" : "at another server nothing is missing by intention");
+		w->services[0].address = "one";
+		for (int i = 0; i < 4; i++)
+			id[i] = add_task("pa", psprintf("t%d", i));
+		sync_all();
+		w->services[0].address = "two";
+		w->services[0].oldest_cursor = 10000;
+		fake_delete(&w->services[0], object_of(id[0], "A"));
+		fake_delete(&w->services[0], object_of(id[1], "A"));
+		edit_object(object_of(id[2], "A"), TS_TITLE, "edited there");
+		mem_delete(w->store, id[3]);
+		if (restart)
+		{
+			w->die_at = w->boundary + 12;
+			sync_all();
+			w->die_at = 0;
+		}
+		sync_all();
+		tap_is(there(object_of(id[0], "A"), TS_TITLE), "t0", "what is not there is made there");
+		tap_is(there(object_of(id[1], "A"), TS_TITLE), "t1", "... each");
+		tap_is(here(id[2], TS_TITLE), "edited there", "what is, is merged");
+		if (!restart)
+			tap_is_int(fake_count(&w->services[0], "A"), 4, "nor is anything deleted there");
+		w->services[0].oldest_cursor = 0;
+		end();
+		tap_is_int(fake_count(&w->services[0], "A"), 3, "... before it was seen to be the same");
+	}
+}
+
+static void
+test_all_changed(void)
+{
+	char	   *id[12];
+
+	begin("the same field changed all over a list is held");
+	w->mass_change_minimum = 4;
+	for (int i = 0; i < 12; i++)
+		id[i] = add_task("pa", psprintf("t%d", i));
+	sync_all();
+	for (int i = 0; i < 12; i++)
+		edit_object(object_of(id[i], "A"), TS_STATUS, "COMPLETED");
+	sync_all();
+	tap_is(here(id[11], TS_STATUS), "COMPLETED", "a list that is completed is not");
+	for (int i = 0; i < 7; i++)
+		edit_object(object_of(id[i], "A"), i < 5 ? TS_TITLE : TS_DESCRIPTION, psprintf("new %d", i));
+	sync_all();
+	tap_is(here(id[0], TS_TITLE), "new 0", "nor are changes of this and that");
+
+	add_object("A", "n1", "new there");
+	for (int i = 0; i < 8; i++)
+		edit_object(object_of(id[i], "A"), TS_DUE_DATE, "2026-05-05");
+	sync_all();
+	tap_ok(mem_mapping(w->store, "A")->held, "held");
+	tap_is_int(result.pulled.updated, 0, "nothing is changed");
+	tap_is(here(id[0], TS_DUE_DATE), NULL, "... really");
+	sync_all();
+	tap_is(here(id[0], TS_DUE_DATE), NULL, "... as long as nobody confirms it");
+
+	mem_mapping(w->store, "A")->held = false;
+	mem_mapping(w->store, "A")->m.deletions_confirmed = true;
+	sync_all();
+	tap_is(here(id[0], TS_DUE_DATE), "2026-05-05", "confirmed");
+	tap_is(here(id[7], TS_DUE_DATE), "2026-05-05", "... all");
+	tap_ok(mem_task_by_title(w->store, "new there") != NULL, "nothing was lost of what else came");
+	end();
+}
+
+/* Held, it is still read for the other lists' sake, and still not changed. */
+static void
+test_all_changed_is_read(void)
+{
+	char	   *id[12];
+	char	   *other;
+
+	begin("a list that is held for its changes can be moved to and from");
+	w->mass_change_minimum = 4;
+	for (int i = 0; i < 12; i++)
+		id[i] = add_task("pa", psprintf("t%d", i));
+	other = add_task("pb", "comes over");
+	sync_all();
+	for (int i = 0; i < 8; i++)
+		edit_object(object_of(id[i], "A"), TS_DUE_DATE, "2026-05-05");
+	sync_all();
+	fake_move(&w->services[0], object_of(other, "B"), "A");
+	sync_all();
+	tap_ok(mem_task(w->store, other) != NULL, "what moved there is not deleted");
+	tap_ok(object_of(other, "A") != NULL, "... but linked there");
+	tap_is(here(id[0], TS_DUE_DATE), NULL, "what waits still waits");
+	end();
+	tap_is(here(id[0], TS_DUE_DATE), "2026-05-05", "... and is not forgotten");
+}
+
+static void
+test_swinging(void)
+{
+	char	   *id;
+
+	begin("a field that swings to and fro comes to rest as a conflict");
+	id = add_task("pa", "t");
+	sync_all();
+	w->store->swinging = TS_FIELD_BIT(TS_TITLE);
+	edit_object(object_of(id, "A"), TS_TITLE, "once more");
+	edit_object(object_of(id, "A"), TS_DESCRIPTION, "and this");
+	sync_all();
+	w->store->swinging = 0;
+	tap_is(here(id, TS_TITLE), "t", "ours stands here");
+	tap_is(there(object_of(id, "A"), TS_TITLE), "once more", "theirs there");
+	tap_is(here(id, TS_DESCRIPTION), "and this", "another field goes on");
+	tap_is_int(w->store->db.nconflicts, 1, "one conflict");
+	tap_is(w->store->db.conflicts[0].conflict.resolution, NULL, "... for a person to settle");
+	edit_object(object_of(id, "A"), TS_TITLE, "and once more");
+	edit(id, TS_TITLE, "u");
+	sync_all();
+	tap_is_int(w->store->db.nconflicts, 1, "it stays at rest");
+	tap_is(there(object_of(id, "A"), TS_TITLE), "and once more", "... on both sides");
+	tap_reset();
+}
+
 int
 main(void)
 {
@@ -741,5 +909,10 @@ main(void)
 	test_list_gone();
 	test_barrier_with_failure();
 	test_parents();
+	test_other_account();
+	test_other_server();
+	test_all_changed();
+	test_all_changed_is_read();
+	test_swinging();
 	return tap_done();
 }

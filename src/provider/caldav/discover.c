@@ -342,14 +342,17 @@ static const DavStep home_step = {
 static void
 ask_one_list(DavConversation *c, TsRequest *req)
 {
-	dav_propfind(c, req, c->discover.at, "0", DAV_LIST_LOOKS);
+	dav_propfind(c, req, c->discover.at, "0", DAV_LIST_LOOKS "<D:current-user-principal/>");
 }
 
 static void
 one_list_entry(DavConversation *c, const DavEntry *entry)
 {
-	if (entry->status < 400)
-		dav_add_list(c, dav_id_collection(c->discover.at), entry);
+	if (entry->status >= 400)
+		return;
+	dav_add_list(c, dav_id_collection(c->discover.at), entry);
+	note_links(c, entry);
+	c->base.account = c->discover.principal;
 }
 
 static void

@@ -80,6 +80,16 @@ caldav_list_id(const char *given, const char *url, TsError *err)
 	return id;
 }
 
+/* Paths mean something on one server only. */
+static char *
+caldav_scope(const TsSite *site)
+{
+	char	   *origin;
+	char	   *path;
+
+	return site->url && dav_url_split(site->url, &origin, &path) ? origin : pstrdup("");
+}
+
 /* The codec's options from the engine's. */
 static bool
 codec_options(const TsCodecOptions *opt, TsVtodoOptions *out, TsError *err)
@@ -133,11 +143,13 @@ const TsProvider ts_caldav_provider = {
 	.type = "CALDAV",
 	.name = "CalDAV",
 	.carries = TS_ALL_FIELDS,
-	.caps = TS_CAP_CONDITIONAL | TS_CAP_MOVE | TS_CAP_CLIENT_IDS | TS_CAP_LISTS | TS_CAP_READ_BACK,
+	.caps = TS_CAP_CONDITIONAL | TS_CAP_MOVE | TS_CAP_CLIENT_IDS | TS_CAP_LISTS | TS_CAP_READ_BACK |
+	TS_CAP_ACCOUNT,
 	.fetch_batch = 100,
 	.push_batch = 1,
 	.check_settings = caldav_check_settings,
 	.list_id = caldav_list_id,
+	.scope = caldav_scope,
 	.begin = dav_begin,
 	.next = dav_next,
 	.data = dav_data,
