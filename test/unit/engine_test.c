@@ -794,6 +794,30 @@ test_other_server(void)
 	}
 }
 
+/* What is missing waits for a list that cannot be read: it is not deleted by that. */
+static void
+test_other_server_in_parts(void)
+{
+	char	   *id;
+
+	begin("at another server, of which one list cannot be read at first");
+	w->services[0].address = "one";
+	id = add_task("pa", "t");
+	add_task("pa", "u");
+	sync_all();
+	w->services[0].address = "two";
+	fake_delete(&w->services[0], object_of(id, "A"));
+	the_fault = WORLD_REFUSED;
+	fault_in = 3;				/* list A, the object missing, list B */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(ts_failed(&mem_mapping(w->store, "B")->error), "one could not be read");
+	tap_ok(object_of(id, "A") == NULL, "it may have moved there");
+	end();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "t", "it had not, and is made anew");
+}
+
 static void
 test_all_changed(void)
 {
@@ -875,10 +899,17 @@ test_swinging(void)
 	tap_is(here(id, TS_DESCRIPTION), "and this", "another field goes on");
 	tap_is_int(w->store->db.nconflicts, 1, "one conflict");
 	tap_is(w->store->db.conflicts[0].conflict.resolution, NULL, "... for a person to settle");
+	w->store->swinging = TS_FIELD_BIT(TS_PRIORITY);
+	edit_object(object_of(id, "A"), TS_PRIORITY, "HIGH");
+	edit_object(object_of(id, "A"), TS_DESCRIPTION, "there");
+	edit(id, TS_DESCRIPTION, "here");
+	sync_all();
+	w->store->swinging = 0;
+	tap_is(w->store->db.conflicts[1].conflict.resolution, NULL, "... even with another that is settled");
 	edit_object(object_of(id, "A"), TS_TITLE, "and once more");
 	edit(id, TS_TITLE, "u");
 	sync_all();
-	tap_is_int(w->store->db.nconflicts, 1, "it stays at rest");
+	tap_is_int(w->store->db.nconflicts, 2, "it stays at rest");
 	tap_is(there(object_of(id, "A"), TS_TITLE), "and once more", "... on both sides");
 	tap_reset();
 }
@@ -911,6 +942,7 @@ main(void)
 	test_parents();
 	test_other_account();
 	test_other_server();
+	test_other_server_in_parts();
 	test_all_changed();
 	test_all_changed_is_read();
 	test_swinging();
