@@ -24,7 +24,8 @@ static const struct
 	{TS_CAP_MOVE, "move"},
 	{TS_CAP_CLIENT_IDS, "client_ids"},
 	{TS_CAP_LISTS, "lists"},
-	{TS_CAP_READ_BACK, "read_back"}
+	{TS_CAP_READ_BACK, "read_back"},
+	{TS_CAP_ACCOUNT, "account"}
 };
 
 /* The provider of a type; 22023 where there is none (type may be NULL). */
