@@ -509,12 +509,12 @@ fail_links(const Columns *cols)
 	static TsStatement stmt = {
 		"INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, sync_status, fail_count,"
 		" retry_at, error_code, error_message)"
-		" SELECT $2, i.task_id, $1, 'ERROR', 1, pg_catalog.now() + interval '30 s', i.code, i.message"
+		" SELECT $2, i.task_id, $1, 'ERROR', 1, pg_catalog.now() + " TS_RETRY_DELAY("0") ","
+		"  i.code, i.message"
 		" FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
 		" ON CONFLICT (task_id, mapping_id, user_id) DO UPDATE SET"
 		" sync_status = 'ERROR', fail_count = l.fail_count + 1,"
-		" retry_at = pg_catalog.now() + CASE WHEN l.fail_count >= 8 THEN interval '1 day'"
-		"  ELSE LEAST(interval '6 h', interval '30 s' * pg_catalog.power(2, l.fail_count)) END,"
+		" retry_at = pg_catalog.now() + " TS_RETRY_DELAY("l.fail_count") ","
 		" error_code = EXCLUDED.error_code, error_message = EXCLUDED.error_message",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};

@@ -92,6 +92,14 @@ extern void ts_error_from_catch(TsError *err);
 #define TS_MINE(alias) "(" alias ".mapping_id = $1 AND " alias ".user_id = $2) IS TRUE"
 #define TS_OF_USER(alias, user) "(" alias ".user_id = " user ") IS TRUE"
 
+/*
+ * How long what has failed waits, as an SQL expression over the number of times
+ * that it had failed before.
+ */
+#define TS_RETRY_DELAY(failures) \
+	"CASE WHEN " failures " >= 8 THEN interval '1 day'" \
+	" ELSE LEAST(interval '6 h', interval '30 s' * pg_catalog.power(2, " failures ")) END"
+
 /* rows.c */
 extern TsKnown *ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n);
 extern char **ts_store_external_ids(void *db, const TsMapping *m, int *n);

@@ -22,7 +22,8 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		" payload, etag, gone, fetch_seq, wait_for, fail_count, retry_at, error_code, error_message)"
 		" SELECT DISTINCT ON (i.id) $1, $2, i.id, i.uid, i.payload, i.etag, i.gone, i.seq, i.wait_for,"
 		"  CASE WHEN i.code IS NULL THEN 0 ELSE 1 END,"
-		"  CASE WHEN i.code IS NOT NULL THEN pg_catalog.now() + interval '30 s' END, i.code, i.message"
+		"  CASE WHEN i.code IS NOT NULL THEN pg_catalog.now() + " TS_RETRY_DELAY("0") " END,"
+		"  i.code, i.message"
 		" FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[]::int8[],"
 		"  $8::text[], $9::text[], $10::text[], $11::text[])"
 		"  WITH ORDINALITY AS i(id, payload, etag, gone, seq, wait_for, code, message, uid, n)"
@@ -35,9 +36,7 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		" error_code = EXCLUDED.error_code, error_message = EXCLUDED.error_message,"
 		" fail_count = CASE WHEN EXCLUDED.error_code IS NULL THEN 0 ELSE o.fail_count + 1 END,"
 		" retry_at = CASE WHEN EXCLUDED.error_code IS NULL THEN NULL"
-		"  WHEN o.fail_count >= 8 THEN pg_catalog.now() + interval '1 day'"
-		"  ELSE pg_catalog.now() + LEAST(interval '6 h',"
-		"   interval '30 s' * pg_catalog.power(2, o.fail_count)) END",
+		"  ELSE pg_catalog.now() + " TS_RETRY_DELAY("o.fail_count") " END",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
 			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
