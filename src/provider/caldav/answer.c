@@ -181,7 +181,7 @@ dav_common_trouble(DavConversation *c, const DavAnswer *a)
 	if (a->status != 0 && !wants_credentials(a) && !dav_is_busy(a->status) &&
 		a->status / 100 != 3)
 		return false;
-	dav_fail(c, a, c->list != NULL ? c->list : c->root);
+	dav_fail(c, a, c->list != NULL ? c->list : dav_id_url(c->origin, c->root));
 	return true;
 }
 
