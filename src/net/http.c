@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include <curl/curl.h>
+#include <math.h>
 
 #include "net/http.h"
 
@@ -66,7 +67,7 @@ ts_response_headers(TsResponse *resp, const char *text)
 /*
  * ts_retry_after
  *		Seconds that a Retry-After header asks for, a number or a date (RFC 9110
- *		10.2.3), two hours at most; -1: it says nothing.
+ *		10.2.3; some services say fractions), two hours at most; -1: it says nothing.
  */
 int
 ts_retry_after(const char *value, int64 now)
@@ -76,7 +77,7 @@ ts_retry_after(const char *value, int64 now)
 	if (value == NULL)
 		return -1;
 	if (value[0] >= '0' && value[0] <= '9')
-		return Min(strtol(value, NULL, 10), MAX_RETRY_AFTER);
+		return (int) ceil(Min(strtod(value, NULL), MAX_RETRY_AFTER));
 	at = curl_getdate(value, NULL);
 	if (at < 0)
 		return -1;
@@ -98,4 +99,34 @@ ts_request_header(TsRequest *req, const char *name, const char *value)
 	req->headers[req->nheaders].name = name;
 	req->headers[req->nheaders].value = value;
 	req->nheaders++;
+}
+
+void
+ts_url_escape(StringInfo out, const char *text)
+{
+	for (; *text; text++)
+	{
+		unsigned char c = *text;
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			strchr("-._~", c) != NULL)
+			appendStringInfoChar(out, c);
+		else
+			appendStringInfo(out, "%%%02X", c);
+	}
+}
+
+void
+ts_mask(char *text, size_t len, const char *secret)
+{
+	size_t		n = secret ? strlen(secret) : 0;
+	char	   *end = text + len;
+
+	if (n < 4)
+		return;
+	while ((text = memmem(text, end - text, secret, n)) != NULL)
+	{
+		memset(text, '*', n);
+		text += n;
+	}
 }

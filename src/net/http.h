@@ -53,4 +53,10 @@ extern void ts_response_headers(TsResponse *resp, const char *text);
 extern int	ts_retry_after(const char *value, int64 now);
 extern void ts_request_header(TsRequest *req, const char *name, const char *value);
 
+/* Appends text as a part of a URL or of a form: all but unreserved characters (RFC 3986 2.3) escaped. */
+extern void ts_url_escape(StringInfo out, const char *text);
+
+/* Makes a secret unreadable in a text; one of less than four characters is in every other word. */
+extern void ts_mask(char *text, size_t len, const char *secret);
+
 #endif							/* TASKSYNC_HTTP_H */

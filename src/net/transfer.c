@@ -430,36 +430,21 @@ no_answer(TsTransfer *t, TsResponse *resp)
  * them.
  */
 static void
-mask(char *text, size_t len, const char *secret)
-{
-	size_t		n = secret ? strlen(secret) : 0;
-	char	   *end = text + len;
-
-	if (n < 4)
-		return;					/* what is as short as this is in every other word */
-	while ((text = memmem(text, end - text, secret, n)) != NULL)
-	{
-		memset(text, '*', n);
-		text += n;
-	}
-}
-
-static void
 mask_credentials(const TsTransfer *t, char *text, size_t len)
 {
 	char	   *pair;
 	char	   *encoded;
 	int			n;
 
-	mask(text, len, t->bearer);
-	mask(text, len, t->userinfo_password);
+	ts_mask(text, len, t->bearer);
+	ts_mask(text, len, t->userinfo_password);
 	if (t->userinfo_name == NULL || t->userinfo_password == NULL)
 		return;
 	pair = psprintf("%s:%s", t->userinfo_name, t->userinfo_password);
 	n = pg_b64_enc_len(strlen(pair));
 	encoded = palloc0(n + 1);
 	if (pg_b64_encode(pair, strlen(pair), encoded, n) > 0)
-		mask(text, len, encoded);
+		ts_mask(text, len, encoded);
 	explicit_bzero(pair, strlen(pair));
 	explicit_bzero(encoded, n);
 }

@@ -32,8 +32,8 @@ typedef struct ObjectState
 	int			maxtags;
 } ObjectState;
 
-static bool
-nesting_is_bounded(const char *json, size_t len)
+bool
+ts_json_is_shallow(const char *json, size_t len)
 {
 	bool		in_string = false;
 	int			depth = 0;
@@ -187,7 +187,7 @@ parse_json(const char *json, size_t len, ObjectState *state, JsonSemAction *acti
 {
 	JsonParseErrorType result;
 
-	if (len > PG_INT32_MAX || !nesting_is_bounded(json, len))
+	if (len > PG_INT32_MAX || !ts_json_is_shallow(json, len))
 	{
 		ts_error(state->err, "22023", "JSON value is nested too deeply or too large");
 		return false;

@@ -151,4 +151,20 @@ extern bool ts_tags_contain(char **sorted, int n, const char *tag);
 
 extern void ts_json_string(StringInfo out, const char *s);	/* append "quoted" */
 
+/*
+ * members.c
+ *
+ * ts_json_members: calls found for each member of the object that is a string,
+ *		a number or a truth value; false: no JSON (what was found before is void).
+ * ts_json_setting: a string among settings (NULL: none); NULL when it is not
+ *		there, with err set (22023) when the settings are no JSON.
+ */
+typedef void (*TsMemberFound) (void *arg, const char *name, const char *value, bool is_string);
+
+extern bool ts_json_members(const char *json, size_t len, TsMemberFound found, void *arg);
+extern char *ts_json_setting(const char *json, const char *name, TsError *err);
+
+/* Is it nested so little that the parser, which recurses, may read it? */
+extern bool ts_json_is_shallow(const char *json, size_t len);
+
 #endif							/* TASKSYNC_TASK_H */

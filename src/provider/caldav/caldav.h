@@ -200,7 +200,6 @@ extern void dav_caps_load(DavCaps *caps, const char *json);
 extern void dav_caps_learn(DavConversation *c, bool *fact, bool value);
 extern void dav_cursor_load(DavConversation *c, const char *json);
 extern char *dav_cursor_text(const char *token, const char *ctag);
-extern char *dav_setting(const char *json, const char *name, TsError *err);
 
 /* observe.c: objects and lists as they are seen */
 extern TsObservation *dav_observe(DavConversation *c, const DavEntry *entry);

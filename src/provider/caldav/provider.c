@@ -19,7 +19,7 @@
 static bool
 recurring_completion(const char *settings, TsRecurringCompletion *result, TsError *err)
 {
-	char	   *value = dav_setting(settings, "recurring_completion", err);
+	char	   *value = ts_json_setting(settings, "recurring_completion", err);
 
 	*result = TS_RECURRING_ADVANCE;
 	if (ts_failed(err))
@@ -38,7 +38,7 @@ recurring_completion(const char *settings, TsRecurringCompletion *result, TsErro
 static bool
 caldav_check_settings(const char *settings, TsError *err)
 {
-	char	   *url = dav_setting(settings, "url", err);
+	char	   *url = ts_json_setting(settings, "url", err);
 	char	   *origin;
 	char	   *path;
 	TsRecurringCompletion completion;

@@ -8,70 +8,7 @@
  */
 #include "postgres.h"
 
-#include "common/jsonapi.h"
-#include "mb/pg_wchar.h"
 #include "provider/caldav/caldav.h"
-
-typedef void (*MemberFound) (void *arg, const char *name, const char *value,
-							 JsonTokenType type);
-
-typedef struct FlatReader
-{
-	int			depth;
-	char	   *name;			/* of the member being read, at depth 1 */
-	MemberFound found;
-	void	   *arg;
-} FlatReader;
-
-static void
-enter(void *state)
-{
-	((FlatReader *) state)->depth++;
-}
-
-static void
-leave(void *state)
-{
-	((FlatReader *) state)->depth--;
-}
-
-static void
-member(void *state, char *name, bool is_null)
-{
-	FlatReader *reader = state;
-
-	if (reader->depth == 1)
-		reader->name = name;
-}
-
-static void
-scalar(void *state, char *token, JsonTokenType type)
-{
-	FlatReader *reader = state;
-
-	if (reader->depth == 1 && reader->name != NULL)
-		reader->found(reader->arg, reader->name, token, type);
-}
-
-/* Calls found for every scalar member of the object; false: not JSON. */
-static bool
-read_flat(const char *json, MemberFound found, void *arg)
-{
-	FlatReader	reader = {.found = found, .arg = arg};
-	JsonSemAction actions = {
-		.semstate = &reader,
-		.object_start = enter,
-		.object_end = leave,
-		.array_start = enter,
-		.array_end = leave,
-		.object_field_start = member,
-		.scalar = scalar,
-	};
-	JsonLexContext *lex = makeJsonLexContextCstringLen(unconstify(char *, json),
-													   strlen(json), PG_UTF8, true);
-
-	return pg_parse_json(lex, &actions) == JSON_SUCCESS;
-}
 
 /* The facts and their names in the JSON. */
 static const struct
@@ -93,12 +30,12 @@ fact_at(DavCaps *caps, int i)
 }
 
 static void
-load_fact(void *arg, const char *name, const char *value, JsonTokenType type)
+load_fact(void *arg, const char *name, const char *value, bool is_string)
 {
 	for (int i = 0; i < lengthof(facts); i++)
 	{
 		if (strcmp(name, facts[i].name) == 0)
-			*fact_at(arg, i) = type == JSON_TOKEN_TRUE;
+			*fact_at(arg, i) = !is_string && strcmp(value, "true") == 0;
 	}
 }
 
@@ -111,7 +48,7 @@ void
 dav_caps_load(DavCaps *caps, const char *json)
 {
 	memset(caps, 0, sizeof(*caps));
-	if (json != NULL && !read_flat(json, load_fact, caps))
+	if (json != NULL && !ts_json_members(json, strlen(json), load_fact, caps))
 		memset(caps, 0, sizeof(*caps));
 }
 
@@ -144,11 +81,11 @@ dav_caps_learn(DavConversation *c, bool *fact, bool value)
 }
 
 static void
-load_marker(void *arg, const char *name, const char *value, JsonTokenType type)
+load_marker(void *arg, const char *name, const char *value, bool is_string)
 {
 	DavPull    *pull = arg;
 
-	if (type != JSON_TOKEN_STRING)
+	if (!is_string)
 		return;
 	if (strcmp(name, "token") == 0)
 		pull->token = pstrdup(value);
@@ -163,7 +100,7 @@ load_marker(void *arg, const char *name, const char *value, JsonTokenType type)
 void
 dav_cursor_load(DavConversation *c, const char *json)
 {
-	if (json != NULL && !read_flat(json, load_marker, &c->pull))
+	if (json != NULL && !ts_json_members(json, strlen(json), load_marker, &c->pull))
 		c->pull.token = c->pull.ctag = NULL;
 }
 
@@ -190,34 +127,4 @@ dav_cursor_text(const char *token, const char *ctag)
 	}
 	appendStringInfoChar(&json, '}');
 	return json.data;
-}
-
-typedef struct Wanted
-{
-	const char *name;
-	char	   *value;
-} Wanted;
-
-static void
-find_setting(void *arg, const char *name, const char *value, JsonTokenType type)
-{
-	Wanted	   *wanted = arg;
-
-	if (type == JSON_TOKEN_STRING && strcmp(name, wanted->name) == 0)
-		wanted->value = pstrdup(value);
-}
-
-/*
- * dav_setting
- *		A string among the settings; NULL when there is none, with err set
- *		(22023) when the settings are no JSON.
- */
-char *
-dav_setting(const char *json, const char *name, TsError *err)
-{
-	Wanted		wanted = {.name = name};
-
-	if (json != NULL && !read_flat(json, find_setting, &wanted))
-		ts_error(err, "22023", "the provider's settings are not valid JSON");
-	return wanted.value;
 }
