@@ -37,7 +37,16 @@ typedef struct TsAuth
 	char	   *username;		/* Basic, with password */
 	char	   *password;
 	char	   *bearer;			/* or a token */
+
+	/* OAuth: the token can be had anew, and is to be from some time on */
+	bool		refreshable;
+	int64		refresh_at;		/* seconds since 1970-01-01 UTC, 0: not known … */
+	int64		expires_at;		/* … when it is of no use any more */
+	int			grant;			/* the so-manieth token */
 } TsAuth;
+
+/* Is it time for a new token? */
+extern bool ts_auth_is_due(const TsAuth *auth);
 
 extern void ts_auth_wipe(TsAuth *auth);
 

@@ -168,6 +168,13 @@ wipe_and_free(char *s)
 	free(s);
 }
 
+bool
+ts_auth_is_due(const TsAuth *auth)
+{
+	return auth->refreshable &&
+		(auth->bearer == NULL || (auth->refresh_at != 0 && time(NULL) >= auth->refresh_at));
+}
+
 void
 ts_auth_wipe(TsAuth *auth)
 {

@@ -27,6 +27,7 @@
 #define TASKSYNC_PROVIDER_H
 
 #include "net/http.h"
+#include "net/oauth.h"
 #include "task/task.h"
 
 /* Where and how: one configured provider, without its secrets. */
@@ -175,6 +176,8 @@ typedef struct TsProvider
 	 * made may not be listed yet, nor one that moved in its new list.
 	 */
 	int			listing_lag;
+
+	const TsOAuthKind *oauth;	/* how accounts log in by OAuth; NULL: they don't */
 
 	/* Refuses bad settings (22023); url must be there where it is required. */
 	bool		(*check_settings) (const char *settings, TsError *err);

@@ -76,9 +76,26 @@ ts_secret_open(const char *account_id, const char *user_id, const char *key_id,
 }
 
 /*
- * The table is locked before the key is read: while somebody changes keys
- * (rotate.c) nothing can be sealed with one that is about to go.
+ * Sealed with the newest key.  The table is locked before the key is read: while
+ * somebody changes keys (rotate.c) nothing can be sealed with one that is about
+ * to go.
  */
+static TsArg
+seal_with_newest(const char *account_id, const char *user_id, const char *json, char *key_id)
+{
+	static TsStatement lock = {"LOCK TABLE tasksync.secret IN ROW EXCLUSIVE MODE"};
+	unsigned char key[TS_KEY_BYTES];
+	TsError		err = {0};
+	TsArg		sealed = {0};
+
+	ts_run_args(&lock, 0, NULL);
+	if (!ts_key_load(NULL, true, key, key_id, &err))
+		ts_ereport(&err);
+	sealed.value = PointerGetDatum(ts_secret_seal(account_id, user_id, json, key));
+	sodium_memzero(key, sizeof(key));
+	return sealed;
+}
+
 void
 ts_secret_store(const char *account_id, const char *user_id, const char *json)
 {
@@ -89,24 +106,14 @@ ts_secret_store(const char *account_id, const char *user_id, const char *json)
 		" sealed = EXCLUDED.sealed, updated_at = EXCLUDED.updated_at",
 		{UUIDOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
-	static TsStatement lock = {"LOCK TABLE tasksync.secret IN ROW EXCLUSIVE MODE"};
-	unsigned char key[TS_KEY_BYTES];
 	char		key_id[TS_KEY_ID_CHARS + 1];
-	TsError		err = {0};
-	TsArg		sealed;
+	TsArg		sealed = seal_with_newest(account_id, user_id, json, key_id);
 
-	ts_run_args(&lock, 0, NULL);
-	if (!ts_key_load(NULL, true, key, key_id, &err))
-		ts_ereport(&err);
-	sealed.value = PointerGetDatum(ts_secret_seal(account_id, user_id, json, key));
-	sealed.isnull = false;
-	sodium_memzero(key, sizeof(key));
 	ts_run(&stmt, ts_uuid(account_id), ts_text(user_id), ts_text(key_id), sealed);
 }
 
-/* The JSON text of the credentials; NULL without err: there are none. */
-static char *
-open_secret(const char *account_id, const char *user_id, char **version, TsError *err)
+bool
+ts_secret_get(const char *account_id, const char *user_id, TsSecret *secret, TsError *err)
 {
 	static TsStatement stmt = {
 		"SELECT key_id, sealed, updated_at::text FROM tasksync.secret"
@@ -115,19 +122,57 @@ open_secret(const char *account_id, const char *user_id, char **version, TsError
 	};
 	bool		isnull;
 	char	   *key_id;
-	bytea	   *sealed;
 
+	memset(secret, 0, sizeof(*secret));
+	secret->account_id = pstrdup(account_id);
+	secret->user_id = pstrdup(user_id);
 	if (ts_run(&stmt, ts_uuid(account_id), ts_text(user_id)) == 0)
-		return NULL;
+	{
+		secret->json = pstrdup("{}");
+		return true;
+	}
 	key_id = ts_col(0, 1);
-	*version = ts_col(0, 3);
-	sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-	return ts_secret_open(account_id, user_id, key_id, sealed, err);
+	secret->version = ts_col(0, 3);
+	secret->sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+													  2, &isnull));
+	secret->json = ts_secret_open(account_id, user_id, key_id, secret->sealed, err);
+	return secret->json != NULL;
 }
 
-/* A member of a JSON object as text; NULL when it is not there. */
-static char *
-member(const char *json, const char *name)
+/*
+ * Not a word of it in updated_at: a token that was had anew is not another
+ * account's.
+ */
+bool
+ts_secret_put(const TsSecret *secret, const char *json)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.secret s SET key_id = $3, sealed = $4"
+		" WHERE s.account_id = $1 AND s.user_id = $2 AND s.sealed = $5",
+		{UUIDOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID}
+	};
+	char		key_id[TS_KEY_ID_CHARS + 1];
+	TsArg		sealed;
+	TsArg		was = {PointerGetDatum(secret->sealed), secret->sealed == NULL};
+
+	sealed = seal_with_newest(secret->account_id, secret->user_id, json, key_id);
+	return ts_run(&stmt, ts_uuid(secret->account_id), ts_text(secret->user_id), ts_text(key_id),
+				  sealed, was) > 0;
+}
+
+char *
+ts_secret_patched(const char *json, const char *patch)
+{
+	Datum		both = DirectFunctionCall2(jsonb_concat,
+										   DirectFunctionCall1(jsonb_in, CStringGetDatum(json)),
+										   DirectFunctionCall1(jsonb_in, CStringGetDatum(patch)));
+
+	return DatumGetCString(DirectFunctionCall1(jsonb_out,
+											   DirectFunctionCall1(jsonb_strip_nulls, both)));
+}
+
+char *
+ts_secret_member(const char *json, const char *name)
 {
 	LOCAL_FCINFO(fcinfo, 2);
 	Datum		result;
@@ -142,22 +187,46 @@ member(const char *json, const char *name)
 	return fcinfo->isnull ? NULL : TextDatumGetCString(result);
 }
 
+void
+ts_secret_wipe(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+}
+
+static int64
+number(const char *json, const char *name)
+{
+	char	   *text = ts_secret_member(json, name);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
 bool
 ts_auth_load(const char *account_id, const char *user_id, const char *origin, TsAuth *auth,
 			 TsError *err)
 {
-	char	   *json;
+	TsSecret	secret;
+	const char *json;
+	char	   *refresh_token;
 
 	memset(auth, 0, sizeof(*auth));
-	json = open_secret(account_id, user_id, &auth->version, err);
-	if (json == NULL)
-		return !ts_failed(err);
+	if (!ts_secret_get(account_id, user_id, &secret, err))
+		return false;
+	json = secret.json;
+	refresh_token = ts_secret_member(json, "refresh_token");
 	auth->origin = origin ? pstrdup(origin) : NULL;
-	auth->username = member(json, "username");
-	auth->password = member(json, "password");
-	auth->bearer = member(json, "token");
+	auth->version = secret.version;
+	auth->username = ts_secret_member(json, "username");
+	auth->password = ts_secret_member(json, "password");
+	auth->bearer = ts_secret_member(json, "token");
 	if (auth->bearer == NULL)
-		auth->bearer = member(json, "access_token");
-	sodium_memzero(json, strlen(json));
+		auth->bearer = ts_secret_member(json, "access_token");
+	auth->refreshable = refresh_token != NULL && ts_secret_member(json, "client_id") != NULL;
+	auth->refresh_at = number(json, "refresh_at");
+	auth->expires_at = number(json, "expires_at");
+	auth->grant = number(json, "grant");
+	ts_secret_wipe(refresh_token);
+	ts_secret_wipe(secret.json);
 	return true;
 }

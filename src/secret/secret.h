@@ -14,7 +14,8 @@
  * one that names another: it touches no service until adopt_clone().
  *
  * key.c the key file; secret.c sealing and opening; rotate.c new keys for old;
- * instance.c the identity.
+ * instance.c the identity; login.c what an account's login by OAuth needs, and
+ * leaves.
  * All functions are to be called in a transaction with SPI connected, as the
  * extension's owner.
  *
@@ -24,6 +25,7 @@
 #define TASKSYNC_SECRET_H
 
 #include "net/net.h"
+#include "net/oauth.h"
 
 /* Seal and store (replacing what was there).  55000 where no key can be had. */
 extern void ts_secret_store(const char *account_id, const char *user_id, const char *json);
@@ -36,6 +38,57 @@ extern void ts_secret_store(const char *account_id, const char *user_id, const c
  */
 extern bool ts_auth_load(const char *account_id, const char *user_id, const char *origin,
 						 TsAuth *auth, TsError *err);
+
+/*
+ * Changing a part of them, over a pause for the network.
+ *
+ * ts_secret_get: the credentials as JSON text; "" members where there are none.
+ *		False with err set as above.
+ * ts_secret_put: replaces them; false: they were changed since they were got,
+ *		and are left as they are.
+ * ts_secret_patched: the JSON text with the members of another one over its own;
+ *		null takes a member away.
+ * ts_secret_member: a member as text, or NULL.
+ * ts_secret_wipe: for all of these texts.
+ */
+typedef struct TsSecret
+{
+	char	   *account_id;
+	char	   *user_id;
+	char	   *json;
+	char	   *version;		/* when the user set it */
+	bytea	   *sealed;			/* as it was got */
+} TsSecret;
+
+extern bool ts_secret_get(const char *account_id, const char *user_id, TsSecret *secret,
+						  TsError *err);
+extern bool ts_secret_put(const TsSecret *secret, const char *json);
+extern char *ts_secret_patched(const char *json, const char *patch);
+extern char *ts_secret_member(const char *json, const char *name);
+extern void ts_secret_wipe(char *text);
+
+/*
+ * An account's login by OAuth.
+ *
+ * ts_login_load: false with err set: there is no such account (P0002), its type
+ *		has no such login (22023), its credentials are incomplete (22023) or
+ *		cannot be read (55000), or this database is a copy (55000).
+ * ts_login_granted: the tokens are kept, with a patch of the credentials beside
+ *		(JSON or NULL), and the account is OK; false: the credentials were
+ *		changed since they were loaded, and the tokens are of no use.
+ * ts_login_refused: the account NEEDS_AUTH, and its providers say why; nothing
+ *		is done where the credentials were changed since.
+ */
+typedef struct TsLogin
+{
+	TsSecret	secret;
+	char	   *type;
+	TsOAuthClient client;
+} TsLogin;
+
+extern bool ts_login_load(const char *account_id, const char *user_id, TsLogin *login, TsError *err);
+extern bool ts_login_granted(const TsLogin *login, const TsOAuthGrant *grant, const char *patch);
+extern void ts_login_refused(const TsLogin *login, const TsError *err);
 
 /*
  * Another key for all secrets of this database; how many were sealed anew.  The
