@@ -7,10 +7,13 @@
  */
 #include "api/live.h"
 
+#include <time.h>
+
 #include "miscadmin.h"
 #include "secret/secret.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker/mailbox.h"
 
 /*
  * Beginning and end
@@ -99,18 +102,23 @@ ts_live_end(TsLive *live)
 
 typedef struct Exchange
 {
-	TsLive	   *live;
-	const TsTalk *talk;
+	MemoryContext cxt;
+	const char *name;			/* who is asked */
+	void		(*data) (void *arg, const char *chunk, size_t len);
+	void		(*response) (void *arg, const TsResponse *resp);
+	void	   *arg;
+	bool		may_refresh;	/* "not authorized" is not handed on: a new token may help */
 	bool		answered;
+	bool		unauthorized;
 } Exchange;
 
 static void
 on_data(void *arg, const char *chunk, size_t len)
 {
 	Exchange   *x = arg;
-	MemoryContext old = MemoryContextSwitchTo(x->live->cxt);
+	MemoryContext old = MemoryContextSwitchTo(x->cxt);
 
-	x->talk->data(x->talk->arg, chunk, len);
+	x->data(x->arg, chunk, len);
 	MemoryContextSwitchTo(old);
 }
 
@@ -118,10 +126,12 @@ static void
 on_done(void *arg, const TsResponse *resp)
 {
 	Exchange   *x = arg;
-	MemoryContext old = MemoryContextSwitchTo(x->live->cxt);
+	MemoryContext old = MemoryContextSwitchTo(x->cxt);
 
 	x->answered = true;
-	x->talk->response(x->talk->arg, resp);
+	x->unauthorized = x->may_refresh && resp->status == 401;
+	if (!x->unauthorized)
+		x->response(x->arg, resp);
 	MemoryContextSwitchTo(old);
 }
 
@@ -131,34 +141,80 @@ give_up(Exchange *x, const TsRequest *req)
 {
 	TsResponse	resp = {.url = req->url,.body = "",.retry_after = -1};
 
-	ts_error(&resp.error, "TS503", "provider \"%s\" did not answer in time", x->live->row->name);
+	ts_error(&resp.error, "TS503", "%s did not answer in time", x->name);
 	ts_error_detail(&resp.error, "The limit is %d ms.", ts_request_timeout_ms);
 	ts_error_hint(&resp.error, "Raise tasksync.request_timeout if the service needs longer.");
 	on_done(x, &resp);
 }
 
 static void
-exchange(TsLive *live, const TsTalk *talk, const TsRequest *req)
+exchange(TsNet *net, const TsRequest *req, const TsAuth *auth, Exchange *x)
 {
-	Exchange	x = {live, talk, false};
-	TsReceiver	receiver = {on_data, on_done, &x};
+	TsReceiver	receiver = {on_data, on_done, x};
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													   ts_request_timeout_ms);
-	TsTransfer *transfer = ts_net_start(live->net, req, &live->auth, &receiver);
+	TsTransfer *transfer = ts_net_start(net, req, auth, &receiver);
 
-	while (!x.answered)
+	x->answered = false;
+	while (!x->answered)
 	{
 		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
 		if (left <= 0)
 		{
 			ts_net_cancel(transfer);
-			give_up(&x, req);
+			give_up(x, req);
 			return;
 		}
-		(void) ts_net_wait(live->net, left);
+		(void) ts_net_wait(net, left);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+static void
+no_data(void *arg, const char *chunk, size_t len)
+{
+}
+
+void
+ts_live_request(const TsRequest *req, void (*answered) (void *arg, const TsResponse *resp), void *arg)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurTransactionContext, "tasksync request",
+											  ALLOCSET_DEFAULT_SIZES);
+	Exchange	x = {CurrentMemoryContext, "the login service", no_data, answered, arg};
+
+	exchange(ts_net_create(cxt), req, NULL, &x);
+	MemoryContextDelete(cxt);
+}
+
+/* A new token, by way of the worker; the one we have must do while it can. */
+static void
+get_token(TsLive *live, bool was_refused)
+{
+	TsAsk		ask = {TS_ASK_REFRESH, live->row->account_id, live->row->user_id, live->auth.grant, NULL};
+	TsError		err = {0};
+
+	if (ts_ask_worker(&ask, &live->auth, &err))
+		return;
+	if (!was_refused && live->auth.bearer && time(NULL) < live->auth.expires_at)
+		return;
+	ts_ereport(&err);
+}
+
+static void
+authorized_exchange(TsLive *live, const TsTalk *talk, const TsRequest *req)
+{
+	Exchange	x = {live->cxt, psprintf("provider \"%s\"", live->row->name),
+		talk->data, talk->response, talk->arg, live->auth.refreshable};
+
+	if (ts_auth_is_due(&live->auth))
+		get_token(live, false);
+	exchange(live->net, req, &live->auth, &x);
+	if (!x.unauthorized)
+		return;
+	get_token(live, true);
+	x.may_refresh = false;
+	exchange(live->net, req, &live->auth, &x);
 }
 
 void
@@ -171,7 +227,7 @@ ts_live_talk(TsLive *live, const TsTalk *talk)
 	{
 		if (!req.safe)
 			elog(ERROR, "refused to send a %s request for a call that only reads", req.method);
-		exchange(live, talk, &req);
+		authorized_exchange(live, talk, &req);
 		memset(&req, 0, sizeof(req));
 	}
 	MemoryContextSwitchTo(old);

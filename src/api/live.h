@@ -58,6 +58,12 @@ extern TsLive *ts_live_begin(const TsCall *call, const char *provider_id, TsErro
 extern TsLive *ts_live_require(const TsCall *call, const char *provider_id);
 extern void ts_live_end(TsLive *live);
 
+/*
+ * ts_live_request: one request without credentials, in the caller's transaction.
+ */
+extern void ts_live_request(const TsRequest *req,
+							void (*answered) (void *arg, const TsResponse *resp), void *arg);
+
 /* ts_live_talk: request after request until there is none. */
 extern void ts_live_talk(TsLive *live, const TsTalk *talk);
 

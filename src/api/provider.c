@@ -22,8 +22,6 @@ PG_FUNCTION_INFO_V1(tasksync_update_provider);
 PG_FUNCTION_INFO_V1(tasksync_remove_provider);
 PG_FUNCTION_INFO_V1(tasksync_add_account);
 PG_FUNCTION_INFO_V1(tasksync_set_credentials);
-PG_FUNCTION_INFO_V1(tasksync_begin_oauth);
-PG_FUNCTION_INFO_V1(tasksync_finish_oauth);
 
 static TsStatement select_provider = {
 	"SELECT p FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2",
@@ -221,11 +219,6 @@ tasksync_set_credentials(PG_FUNCTION_ARGS)
 		" WHERE a.id = $1 AND a.user_id = $2",
 		{UUIDOID, TEXTOID}
 	};
-	static TsStatement due = {
-		"UPDATE tasksync.task_provider p SET next_sync_at = pg_catalog.now()"
-		" WHERE p.account_id = $1 AND p.user_id = $2 AND p.error_code IS NOT NULL",
-		{UUIDOID, TEXTOID}
-	};
 	char	   *account_id = ts_arg_uuid(fcinfo, 0);
 	char	   *credentials = ts_arg_jsonb(fcinfo, 1);
 	TsCall		call;
@@ -236,49 +229,10 @@ tasksync_set_credentials(PG_FUNCTION_ARGS)
 	if (account_id == NULL || ts_run(&stmt, ts_uuid(account_id), ts_text(call.user_id)) == 0)
 		ts_no_such("account", account_id);
 	ts_secret_store(account_id, call.user_id, credentials);
-	ts_run(&due, ts_uuid(account_id), ts_text(call.user_id));
+	ts_account_is_due(account_id, call.user_id);
 	ts_wake_on_commit();
 	ts_api_end(&call);
 	PG_RETURN_VOID();
-}
-
-/*
- * begin_oauth(account_id uuid, flow text) → (verification_uri text, user_code
- *		text, authorize_url text, expires_at timestamptz)
- * finish_oauth(account_id uuid, code text) → boolean
- *
- * No type of account that is compiled in has a login by OAuth.
- */
-static void
-refuse_oauth(FunctionCallInfo fcinfo)
-{
-	char	   *account_id = ts_arg_uuid(fcinfo, 0);
-	TsCall		call;
-	char	   *type;
-
-	ts_api_begin(&call);
-	if (account_id == NULL)
-		ts_no_such("account", NULL);
-	type = account_type(account_id, call.user_id);
-	ts_api_end(&call);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("account \"%s\" is of type %s, which has no login by OAuth", account_id, type),
-			 errhint("Use set_credentials().")));
-}
-
-Datum
-tasksync_begin_oauth(PG_FUNCTION_ARGS)
-{
-	refuse_oauth(fcinfo);
-	PG_RETURN_NULL();
-}
-
-Datum
-tasksync_finish_oauth(PG_FUNCTION_ARGS)
-{
-	refuse_oauth(fcinfo);
-	PG_RETURN_NULL();
 }
 
 static void

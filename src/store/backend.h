@@ -74,6 +74,9 @@ extern TsProviderRow *ts_load_provider(const char *provider_id, const char *user
 extern TsMapping *ts_load_mappings(const char *provider_id, const char *user_id,
 								   const char *mapping_id, bool others, int *n);
 
+/* What failed for want of credentials is tried again at once. */
+extern void ts_account_is_due(const char *account_id, const char *user_id);
+
 /*
  * Run body in a transaction of its own, as the extension's owner, with SPI
  * connected; an ERROR rolls back and comes back by value.

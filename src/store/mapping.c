@@ -44,6 +44,18 @@ ts_load_provider(const char *provider_id, const char *user_id)
 	return row;
 }
 
+void
+ts_account_is_due(const char *account_id, const char *user_id)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_provider p SET next_sync_at = pg_catalog.now()"
+		" WHERE p.account_id = $1 AND p.user_id = $2 AND p.error_code IS NOT NULL",
+		{UUIDOID, TEXTOID}
+	};
+
+	ts_run(&stmt, ts_uuid(account_id), ts_text(user_id));
+}
+
 static void
 read_mapping(int i, TsMapping *m)
 {

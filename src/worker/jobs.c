@@ -226,7 +226,7 @@ ts_jobs_claim(int max, int *n)
 		"  ORDER BY s.run_at LIMIT $1 FOR UPDATE SKIP LOCKED) next"
 		" WHERE j.id = next.id AND j.user_id = next.user_id"
 		" RETURNING j.id, j.user_id, j.provider_id::text, j.mapping_id::text, j.kind,"
-		"  j.args ->> 'list', j.attempts, j.max_attempts",
+		"  j.args ->> 'list', j.attempts, j.max_attempts, j.args ->> 'account'",
 		{INT4OID, INT4OID}
 	};
 	TsJob	   *jobs;
@@ -243,6 +243,7 @@ ts_jobs_claim(int max, int *n)
 		jobs[i].list_id = ts_col(i, 6);
 		jobs[i].attempts = ts_col_int(i, 7);
 		jobs[i].max_attempts = ts_col_int(i, 8);
+		jobs[i].account_id = ts_col(i, 9);
 	}
 	return jobs;
 }
@@ -398,12 +399,32 @@ show_in_provider(const TsJobEnd *end)
 		ts_run(&needs_auth, ts_uuid(end->job->provider_id), ts_text(end->job->user_id));
 }
 
+/* One look of many; whoever began another login has cancelled this one. */
+static void
+look_again(const TsJobEnd *end)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.sync_job j SET status = CASE WHEN j.cancel_requested THEN 'CANCELLED' ELSE 'PENDING' END,"
+		" finished_at = CASE WHEN j.cancel_requested THEN pg_catalog.now() END,"
+		" worker_pid = NULL, attempts = 0, run_at = pg_catalog.now() + $3 * interval '1 s'"
+		" WHERE j.id = $1 AND j.user_id = $2",
+		{INT8OID, TEXTOID, INT4OID}
+	};
+
+	ts_run(&stmt, ts_long(end->job->id), ts_text(end->job->user_id), ts_int(end->look_again));
+}
+
 void
 ts_jobs_finish(const TsJobEnd *end)
 {
 	bool		failed = end->error && ts_failed(end->error);
 	TsJobEnd	e = *end;
 
+	if (end->look_again > 0 && !end->cancelled)
+	{
+		look_again(end);
+		return;
+	}
 	if (!failed)
 		e.error = NULL;
 	if (end->cancelled)

@@ -20,6 +20,7 @@ typedef struct TsJob
 	char	   *mapping_id;		/* NULL: all of the provider */
 	char	   *kind;
 	char	   *list_id;		/* DELETE_LIST */
+	char	   *account_id;		/* OAUTH */
 	int			attempts;
 	int			max_attempts;
 } TsJob;
@@ -32,6 +33,7 @@ typedef struct TsJobEnd
 	bool		cancelled;
 	bool		auth_failed;
 	int			retry_after;
+	int			look_again;		/* no end, in fact: the job is due again in so many seconds */
 	const char *result;			/* JSON */
 } TsJobEnd;
 

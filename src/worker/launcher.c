@@ -129,8 +129,8 @@ ts_launcher_register(void)
  * Finding and waking
  */
 
-static void
-set_latch_of(int pid)
+void
+ts_wake_process(int pid)
 {
 	PGPROC	   *proc = pid ? BackendPidGetProc(pid) : NULL;
 
@@ -186,7 +186,7 @@ ts_worker_pid(Oid database)
 void
 ts_wake_worker(Oid database)
 {
-	set_latch_of(ts_worker_pid(database));
+	ts_wake_process(ts_worker_pid(database));
 }
 
 void
@@ -195,7 +195,7 @@ ts_wake_launcher(void)
 	if (shared)
 	{
 		shared->rescan = true;
-		set_latch_of(shared->launcher_pid);
+		ts_wake_process(shared->launcher_pid);
 	}
 }
 

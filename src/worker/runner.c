@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 #include "worker/failpoint.h"
 #include "worker/runner.h"
+#include "worker/token.h"
 
 struct TsRunner
 {
@@ -36,13 +37,16 @@ struct TsRunner
 	TsAuth		auth;
 	TsCycle    *cycle;
 	TsConversation *conv;
+	TsDevicePoll *poll;			/* OAUTH: one request */
 	TsTransfer *transfer;
+	bool		had_token;		/* for the present request, after it was refused */
 	TsRequest	request;
 	TsError		failure;		/* of taking in a piece of the answer under way */
 	TimestampTz started_at;
 	int64		bytes_in;
 	int64		bytes_out;
 
+	int			look_again;		/* OAUTH: seconds until the next request; 0: it is over */
 	bool		ended;			/* there is nothing left to do … */
 	TsJobEnd	end;
 	TsError		error;			/* … end's */
@@ -58,6 +62,7 @@ struct TsRunner
 };
 
 static void pump(TsRunner *run);
+static void get_token(TsRunner *run);
 
 static void
 note_progress(void *arg, const TsMapping *m, const char *doing, int64 done, int64 total)
@@ -125,8 +130,10 @@ finish(TsRunner *run, const TsError *error, bool cancelled)
 	if (run->transfer)
 		ts_net_cancel(run->transfer);
 	run->transfer = NULL;
+	ts_tokens_forget(run);
 	if (run->conv && run->conv->auth_failed)
 		end.auth_failed = true;
+	end.look_again = run->look_again;
 	end.result = result_json(run, r);
 	if (error)
 	{
@@ -182,6 +189,24 @@ on_data(void *arg, const char *chunk, size_t len)
 }
 
 static void
+take_answer(TsRunner *run, const TsResponse *resp)
+{
+	TsError		err = {0};
+
+	if (run->poll)
+	{
+		run->look_again = ts_device_answer(run->poll, &run->request, resp, &err);
+		finish(run, &err, false);
+		return;
+	}
+	if (run->cycle)
+		ts_cycle_response(run->cycle, resp);
+	else
+		run->conv->provider->response(run->conv, resp);
+	pump(run);
+}
+
+static void
 on_done(void *arg, const TsResponse *resp)
 {
 	TsRunner   *run = arg;
@@ -196,12 +221,16 @@ on_done(void *arg, const TsResponse *resp)
 	{
 		if (ts_failed(&run->failure))
 			finish(run, &run->failure, false);
-		else if (run->cycle)
-			ts_cycle_response(run->cycle, resp);
+		else if (resp->status == 401 && run->auth.refreshable && !run->had_token)
+		{
+			run->had_token = true;
+			get_token(run);
+		}
 		else
-			run->conv->provider->response(run->conv, resp);
-		if (!run->ended)
-			pump(run);
+		{
+			run->had_token = false;
+			take_answer(run, resp);
+		}
 	}
 	PG_CATCH();
 	{
@@ -211,23 +240,76 @@ on_done(void *arg, const TsResponse *resp)
 	MemoryContextSwitchTo(old);
 }
 
+static void
+send_request(TsRunner *run)
+{
+	TsReceiver	receiver = {on_data, on_done, run};
+
+	ts_step("before a request");
+	run->bytes_out += run->request.body_len;
+	run->transfer = ts_net_start(run->net, &run->request, &run->auth, &receiver);
+}
+
+static void
+load_auth_body(void *arg)
+{
+	TsRunner   *run = arg;
+	TsError		err = {0};
+
+	ts_auth_wipe(&run->auth);
+	if (!ts_auth_load(run->provider->account_id, run->job.user_id, run->provider->url, &run->auth, &err))
+		ts_ereport(&err);
+}
+
+/* There is a new token, or the one we have must do while it can. */
+static void
+on_token(void *arg, const TsError *err)
+{
+	TsRunner   *run = arg;
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+	TsError		failure = {0};
+
+	PG_TRY();
+	{
+		if (err && strcmp(err->sqlstate, "TS503") == 0 && !run->had_token && run->auth.bearer &&
+			time(NULL) < run->auth.expires_at)
+			send_request(run);
+		else if (err || !ts_in_transaction(load_auth_body, run, &failure))
+		{
+			ts_error_copy(&run->failure, err ? err : &failure, run->cxt);
+			finish(run, &run->failure, false);
+		}
+		else
+			send_request(run);
+	}
+	PG_CATCH();
+	{
+		fail_from_catch(run);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+}
+
+static void
+get_token(TsRunner *run)
+{
+	ts_tokens_refresh(run->provider->account_id, run->job.user_id, run->auth.grant, on_token, run);
+}
+
 /* On to the next request, or to the end. */
 static void
 pump(TsRunner *run)
 {
-	TsReceiver	receiver = {on_data, on_done, run};
 	bool		more;
 
 	if (run->cycle)
 		more = ts_cycle_next(run->cycle, &run->request);
 	else
 		more = run->conv->provider->next(run->conv, &run->request);
-	if (more)
-	{
-		ts_step("before a request");
-		run->bytes_out += run->request.body_len;
-		run->transfer = ts_net_start(run->net, &run->request, &run->auth, &receiver);
-	}
+	if (more && ts_auth_is_due(&run->auth))
+		get_token(run);
+	else if (more)
+		send_request(run);
 	else if (run->cycle)
 		finish(run, &ts_cycle_result(run->cycle)->error, false);
 	else
@@ -376,6 +458,19 @@ begin(TsRunner *run)
 		run->cycle = ts_cycle_begin(&run->env, &run->spec);
 }
 
+/* OAUTH: has the person allowed the device by now? */
+static void
+begin_poll(TsRunner *run)
+{
+	TsError		err = {0};
+
+	run->poll = ts_device_request(&run->job, &run->request, &err);
+	if (run->poll)
+		send_request(run);
+	else
+		finish(run, &err, false);
+}
+
 static char *
 copy_or_null(const char *s)
 {
@@ -401,10 +496,13 @@ ts_runner_start(TsNet *net, const TsJob *job)
 	run->job.mapping_id = copy_or_null(job->mapping_id);
 	run->job.kind = copy_or_null(job->kind);
 	run->job.list_id = copy_or_null(job->list_id);
+	run->job.account_id = copy_or_null(job->account_id);
 
 	PG_TRY();
 	{
-		if (!ts_in_transaction(start_body, &w, &err))
+		if (strcmp(run->job.kind, "OAUTH") == 0)
+			begin_poll(run);
+		else if (!ts_in_transaction(start_body, &w, &err))
 			finish(run, &err, false);
 		else if (ts_failed(&w.err))
 			finish(run, &w.err, false);

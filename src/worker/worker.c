@@ -28,6 +28,7 @@
 #include "worker/failpoint.h"
 #include "worker/jobs.h"
 #include "worker/runner.h"
+#include "worker/token.h"
 #include "worker/worker.h"
 
 #define IDLE_MS			10000	/* the longest sleep */
@@ -267,6 +268,7 @@ look_for_work(Worker *w)
 	MemoryContext old = MemoryContextSwitchTo(w->round);
 
 	w->sleep_ms = FAILED_MS;
+	ts_tokens_tend();
 	if (!take_over(w))
 		 /* it was logged */ ;
 	else if (!ts_in_transaction(round_body, &r, &err))
@@ -399,6 +401,7 @@ ts_worker_main(Datum arg)
 	w->round = AllocSetContextCreate(cxt, "tasksync round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);
 	w->net = ts_net_create(cxt);
+	ts_tokens_begin(w->net, cxt);
 	w->cleaned_at = w->stale_looked_at = GetCurrentTimestamp();
 	w->has_predecessor = true;
 	ts_arm_failpoints(MyBgworkerEntry);

@@ -39,6 +39,9 @@ extern int	ts_worker_pid(Oid database);
 /* Start it, unless it is there; its pid.  55000 when no process can be had. */
 extern int	ts_start_worker(Oid database);
 
+/* Set the latch of a process of this server, if it is there. */
+extern void ts_wake_process(int pid);
+
 /* Make it look for work now. */
 extern void ts_wake_worker(Oid database);
 

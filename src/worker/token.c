@@ -1,0 +1,466 @@
+/*-------------------------------------------------------------------------
+ *
+ * token.c
+ *	  Tokens of accounts that log in by OAuth (see token.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "net/oauth.h"
+#include "secret/secret.h"
+#include "store/backend.h"
+#include "utils/memutils.h"
+#include "worker/failpoint.h"
+#include "worker/mailbox.h"
+#include "worker/token.h"
+
+typedef struct Waiter
+{
+	TsTokenDone done;
+	void	   *arg;
+	struct Waiter *next;
+} Waiter;
+
+/* One account's way to a new token. */
+typedef struct Errand
+{
+	MemoryContext cxt;
+	char	   *account_id;
+	char	   *user_id;
+	int			grant;			/* REFRESH: this one will not do any more */
+	char	   *code;			/* what a person has brought; NULL: a refresh */
+	TsLogin		login;
+	TsRequest	request;
+	TsOAuthGrant tokens;
+	bool		unrecorded;		/* tokens came, and are not committed yet */
+	bool		is_fresh;		/* somebody else had a new one before */
+	TsError		error;
+	Waiter	   *waiters;
+	struct Errand *next;
+} Errand;
+
+static TsNet *the_net;
+static MemoryContext the_cxt;
+static Errand *errands;
+
+void
+ts_tokens_begin(TsNet *net, MemoryContext cxt)
+{
+	the_net = net;
+	the_cxt = cxt;
+}
+
+/*
+ * The end of an errand: everybody who waits is told.  (They may start another.)
+ */
+static void
+end_errand(Errand *e, const TsError *err)
+{
+	Errand	  **at = &errands;
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	while (e->waiters)
+	{
+		Waiter	   *w = e->waiters;
+
+		e->waiters = w->next;
+		w->done(w->arg, err);
+	}
+	ts_secret_wipe(e->login.secret.json);
+	ts_secret_wipe(e->code);
+	ts_secret_wipe(e->tokens.access_token);
+	ts_secret_wipe(e->tokens.refresh_token);
+	if (e->request.body)
+		explicit_bzero(unconstify(char *, e->request.body), e->request.body_len);
+	MemoryContextDelete(e->cxt);
+}
+
+/* What the login left to be thrown away, once there are tokens. */
+#define LOGIN_IS_OVER \
+	"{\"device_code\": null, \"device_interval\": null, \"device_expires_at\": null," \
+	" \"code_verifier\": null, \"login_state\": null}"
+
+static void
+record_body(void *arg)
+{
+	Errand	   *e = arg;
+
+	if (ts_login_granted(&e->login, &e->tokens, e->code ? LOGIN_IS_OVER : NULL) && e->code)
+		ts_account_is_due(e->account_id, e->user_id);
+}
+
+/* The tokens are committed before they are used, or tried again later. */
+static void
+record(Errand *e)
+{
+	TsError		err = {0};
+
+	ts_step("before tokens are recorded");
+	if (ts_in_transaction(record_body, e, &err))
+		end_errand(e, NULL);
+	else
+	{
+		if (!e->unrecorded)
+			ereport(LOG, (errmsg("could not record new tokens yet: %s", err.message)));
+		e->unrecorded = true;
+	}
+}
+
+static void
+refused_body(void *arg)
+{
+	Errand	   *e = arg;
+
+	ts_login_refused(&e->login, &e->error);
+}
+
+static void
+answered(void *arg, const TsResponse *resp)
+{
+	Errand	   *e = arg;
+	MemoryContext old = MemoryContextSwitchTo(e->cxt);
+	TsError		ignored = {0};
+
+	switch (ts_oauth_read_grant(&e->request, resp, &e->tokens, &e->error))
+	{
+		case TS_OAUTH_GRANTED:
+			record(e);
+			break;
+		case TS_OAUTH_REFUSED:
+			if (e->code == NULL)
+				(void) ts_in_transaction(refused_body, e, &ignored);
+			end_errand(e, &e->error);
+			break;
+		case TS_OAUTH_PENDING:
+		case TS_OAUTH_SLOW_DOWN:
+			ts_error(&e->error, "TS502", "the login service's answer makes no sense");
+			end_errand(e, &e->error);
+			break;
+		case TS_OAUTH_TROUBLE:
+			end_errand(e, &e->error);
+			break;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+no_data(void *arg, const char *chunk, size_t len)
+{
+}
+
+/* A code that a person has brought, with what begin_oauth() left for it. */
+static bool
+prepare_code(Errand *e)
+{
+	char	   *verifier = ts_secret_member(e->login.secret.json, "code_verifier");
+	char	   *state = ts_secret_member(e->login.secret.json, "login_state");
+	char	   *code;
+
+	if (verifier == NULL || state == NULL)
+	{
+		ts_error(&e->error, "55000", "no login that ends with a code was begun for account \"%s\"",
+				 e->account_id);
+		ts_error_hint(&e->error, "Call begin_oauth(account_id, 'CODE') first.");
+		return false;
+	}
+	code = ts_oauth_given_code(e->code, state, &e->error);
+	if (code)
+		ts_oauth_code_request(&e->login.client, code, verifier, &e->request);
+	return code != NULL;
+}
+
+static void
+prepare_body(void *arg)
+{
+	Errand	   *e = arg;
+	const char *json;
+	char	   *refresh_token;
+	char	   *grant;
+
+	if (!ts_login_load(e->account_id, e->user_id, &e->login, &e->error))
+		return;
+	if (e->code)
+	{
+		(void) prepare_code(e);
+		return;
+	}
+	json = e->login.secret.json;
+	grant = ts_secret_member(json, "grant");
+	refresh_token = ts_secret_member(json, "refresh_token");
+	e->is_fresh = grant && atoi(grant) > e->grant && ts_secret_member(json, "access_token");
+	if (e->is_fresh)
+		return;
+	if (refresh_token == NULL)
+	{
+		ts_error(&e->error, "TS401", "account \"%s\" has no refresh token", e->account_id);
+		ts_error_hint(&e->error, "Log in with begin_oauth(), or use set_credentials().");
+		return;
+	}
+	ts_oauth_refresh_request(&e->login.client, refresh_token, &e->request);
+	ts_secret_wipe(refresh_token);
+}
+
+static Errand *
+make_errand(const char *account_id, const char *user_id, int grant, const char *code)
+{
+	MemoryContext cxt = AllocSetContextCreate(the_cxt, "tasksync token", ALLOCSET_DEFAULT_SIZES);
+	Errand	   *e = MemoryContextAllocZero(cxt, sizeof(Errand));
+
+	e->cxt = cxt;
+	e->account_id = MemoryContextStrdup(cxt, account_id);
+	e->user_id = MemoryContextStrdup(cxt, user_id);
+	e->grant = grant;
+	e->code = code ? MemoryContextStrdup(cxt, code) : NULL;
+	e->next = errands;
+	errands = e;
+	return e;
+}
+
+static void
+add_waiter(Errand *e, TsTokenDone done, void *arg)
+{
+	Waiter	   *w = MemoryContextAlloc(e->cxt, sizeof(Waiter));
+
+	w->done = done;
+	w->arg = arg;
+	w->next = e->waiters;
+	e->waiters = w;
+}
+
+static void
+run_errand(Errand *e)
+{
+	MemoryContext old = MemoryContextSwitchTo(e->cxt);
+	TsReceiver	receiver = {no_data, answered, e};
+
+	if (!ts_in_transaction(prepare_body, e, &e->error) || ts_failed(&e->error))
+		end_errand(e, &e->error);
+	else if (e->is_fresh)
+		end_errand(e, NULL);
+	else
+	{
+		ts_step("before a refresh");
+		ts_net_start(the_net, &e->request, NULL, &receiver);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+void
+ts_tokens_refresh(const char *account_id, const char *user_id, int grant, TsTokenDone done,
+				  void *arg)
+{
+	for (Errand *e = errands; e; e = e->next)
+		if (e->code == NULL && strcmp(e->account_id, account_id) == 0 &&
+			strcmp(e->user_id, user_id) == 0)
+		{
+			add_waiter(e, done, arg);
+			return;
+		}
+	add_waiter(make_errand(account_id, user_id, grant, NULL), done, arg);
+	run_errand(errands);
+}
+
+void
+ts_tokens_forget(const void *arg)
+{
+	for (Errand *e = errands; e; e = e->next)
+		for (Waiter **at = &e->waiters; *at;)
+			if ((*at)->arg == arg)
+				*at = (*at)->next;
+			else
+				at = &(*at)->next;
+}
+
+/*
+ * Letters
+ */
+
+typedef struct Letter
+{
+	TsLetter   *letter;
+	TsAsk		ask;
+	TsAuth		auth;
+	TsError		error;
+} Letter;
+
+static void
+new_token_body(void *arg)
+{
+	Letter	   *l = arg;
+
+	(void) ts_auth_load(l->ask.account_id, l->ask.user_id, NULL, &l->auth, &l->error);
+}
+
+static void
+answer_letter(void *arg, const TsError *err)
+{
+	Letter	   *l = arg;
+
+	if (err == NULL && l->ask.kind == TS_ASK_REFRESH)
+		(void) ts_in_transaction(new_token_body, l, &l->error);
+	if (ts_failed(&l->error))
+		err = &l->error;
+	ts_mailbox_answer(l->letter, &l->auth, err);
+	ts_auth_wipe(&l->auth);
+	pfree(l);
+}
+
+static void
+next_letter_body(void *arg)
+{
+	Letter	   *l = arg;
+
+	l->letter = ts_mailbox_next(&l->ask);
+}
+
+void
+ts_tokens_tend(void)
+{
+	TsError		err = {0};
+	Letter		next = {0};
+
+	for (Errand *e = errands, *following; e; e = following)
+	{
+		following = e->next;
+		if (e->unrecorded)
+			record(e);
+	}
+	while (ts_in_transaction(next_letter_body, &next, &err) && next.letter)
+	{
+		Letter	   *l = MemoryContextAlloc(the_cxt, sizeof(Letter));
+
+		*l = next;
+		if (l->ask.kind == TS_ASK_REFRESH)
+			ts_tokens_refresh(l->ask.account_id, l->ask.user_id, l->ask.grant, answer_letter, l);
+		else
+		{
+			Errand	   *e = make_errand(l->ask.account_id, l->ask.user_id, 0, l->ask.code);
+
+			add_waiter(e, answer_letter, l);
+			run_errand(e);
+		}
+	}
+}
+
+/*
+ * Devices that a person is to allow
+ */
+
+struct TsDevicePoll
+{
+	TsLogin		login;
+	char	   *account_id;
+	const TsJob *job;
+	TsRequest  *request;
+	TsOAuthGrant tokens;
+	int			interval;		/* seconds */
+	bool		is_over;		/* another login was begun, or this one ended */
+	TsError		error;
+};
+
+static char *
+device_member(const TsDevicePoll *poll, const char *name)
+{
+	return ts_secret_member(poll->login.secret.json, name);
+}
+
+static void
+device_body(void *arg)
+{
+	TsDevicePoll *poll = arg;
+	char	   *code;
+	char	   *expires_at;
+	char	   *interval;
+
+	if (!ts_login_load(poll->account_id, poll->job->user_id, &poll->login, &poll->error))
+		return;
+	code = device_member(poll, "device_code");
+	expires_at = device_member(poll, "device_expires_at");
+	interval = device_member(poll, "device_interval");
+	if (code == NULL || expires_at == NULL || interval == NULL)
+	{
+		ts_error(&poll->error, "55000", "the login was given up for another one");
+		return;
+	}
+	poll->interval = atoi(interval);
+	if (strtoll(expires_at, NULL, 10) < time(NULL))
+	{
+		ts_error(&poll->error, "TS401", "nobody has allowed the login in time");
+		ts_error_hint(&poll->error, "Begin again with begin_oauth().");
+		return;
+	}
+	ts_oauth_poll_request(&poll->login.client, code, poll->request);
+	ts_secret_wipe(code);
+}
+
+TsDevicePoll *
+ts_device_request(const TsJob *job, TsRequest *req, TsError *err)
+{
+	TsDevicePoll *poll = palloc0(sizeof(TsDevicePoll));
+
+	poll->job = job;
+	poll->account_id = job->account_id;
+	poll->request = req;
+	if (!ts_in_transaction(device_body, poll, &poll->error) || ts_failed(&poll->error))
+	{
+		*err = poll->error;
+		return NULL;
+	}
+	return poll;
+}
+
+static void
+granted_body(void *arg)
+{
+	TsDevicePoll *poll = arg;
+
+	poll->is_over = !ts_login_granted(&poll->login, &poll->tokens, LOGIN_IS_OVER);
+	if (!poll->is_over)
+		ts_account_is_due(poll->account_id, poll->job->user_id);
+}
+
+/* What a look leaves behind: it is to be done less often. */
+static void
+slower_body(void *arg)
+{
+	TsDevicePoll *poll = arg;
+	char	   *json = ts_secret_patched(poll->login.secret.json,
+										 psprintf("{\"device_interval\": %d}", poll->interval));
+
+	(void) ts_secret_put(&poll->login.secret, json);
+	ts_secret_wipe(json);
+}
+
+int
+ts_device_answer(TsDevicePoll *poll, const TsRequest *req, const TsResponse *resp, TsError *err)
+{
+	TsError		ignored = {0};
+
+	switch (ts_oauth_read_grant(req, resp, &poll->tokens, err))
+	{
+		case TS_OAUTH_GRANTED:
+			if (ts_in_transaction(granted_body, poll, err) && poll->is_over)
+				ts_error(err, "55000", "the login was given up for another one");
+			break;
+		case TS_OAUTH_REFUSED:
+			break;
+		case TS_OAUTH_PENDING:
+			return poll->interval;
+		case TS_OAUTH_SLOW_DOWN:
+			poll->interval += 5;	/* RFC 8628 3.5 */
+			(void) ts_in_transaction(slower_body, poll, &ignored);
+			return poll->interval;
+		case TS_OAUTH_TROUBLE:
+			memset(err, 0, sizeof(*err));
+			return poll->interval * 2;
+	}
+	ts_secret_wipe(poll->login.secret.json);
+	ts_secret_wipe(poll->tokens.access_token);
+	ts_secret_wipe(poll->tokens.refresh_token);
+	return 0;
+}
