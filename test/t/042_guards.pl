@@ -134,7 +134,12 @@ sql($node, "UPDATE tasksync.task_list_mapping SET last_synced_at = now() - inter
 is(sql($node, $stale), 't|t', 'more than three intervals ago: stale');
 
 # The worker looks once a minute, or when it reads its settings.
-my $heard = sql($node, 'LISTEN tasksync; SELECT pg_reload_conf();' . ' SELECT pg_sleep(0.1);' x 30);
+my $heard = sql($node, 'LISTEN tasksync; SELECT pg_reload_conf(); DO $$ BEGIN
+	FOR i IN 1 .. 600 LOOP
+		EXIT WHEN (SELECT stale_told_at IS NOT NULL FROM tasksync.mapping_state);
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END $$; SELECT pg_sleep(0.2);');
 isnt(sql($node, 'SELECT stale_told_at FROM tasksync.mapping_state'), '', 'the worker tells it');
 my $log = qr/LOG: +tasksync mapping "$mapping" has not been synced since/;
 like(PostgreSQL::Test::Utils::slurp_file($node->logfile), $log, '... in the log');
