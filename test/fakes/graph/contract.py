@@ -29,7 +29,8 @@ class Contract:
                   'request': request and self.validator(request),
                   'response': self.validator(entry['response']) if 'response' in entry else None}
         if request:
-            refuses_what_is_wrong('%s %s' % (method, path), result['request'])
+            strict = 'tasksync.' in request.get('$ref', '')
+            refuses_what_is_wrong('%s %s' % (method, path), result['request'], strict)
         return result
 
     def validator(self, schema):
@@ -68,22 +69,22 @@ def first_error(validator, value):
     return '%s: %s' % ('.'.join(str(part) for part in error.absolute_path) or 'the body', error.message[:300])
 
 
-def wrong_values(schema):
+def wrong_values(schema, strict):
     """Something wrong for each property that is not free to be anything."""
     for name, rule in schema.get('properties', {}).items():
         if rule:
             yield name, {'no': {'such': 'thing'}}
-    if schema.get('additionalProperties') is False:
+    if strict or schema.get('additionalProperties') is False:
         yield 'noSuchProperty', 1
     for name in schema.get('required', []):
         yield name, None
 
 
-def refuses_what_is_wrong(name, validator):
+def refuses_what_is_wrong(name, validator, strict):
     for value in ([], 'text', 1):
         if validator.is_valid(value):
             raise SystemExit('%s: its schema accepts %r' % (name, value))
-    for key, value in wrong_values(validator.schema):
+    for key, value in wrong_values(validator.schema, strict):
         missing = [k for k in validator.schema.get('required', []) if k != key]
         body = dict.fromkeys(missing, 'x')
         if value is not None:

@@ -6,7 +6,7 @@ import random
 import re
 import uuid
 from datetime import datetime, timezone
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from .answers import Answer
 

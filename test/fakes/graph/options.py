@@ -7,6 +7,7 @@ OPTIONS = {
     # Requests
     'latency': (0, float, 'milliseconds before each answer'),
     'concurrency': (4, int, 'requests to one mailbox at a time; one more gets 429; 0: any number'),
+    'early_retry': ('allowed', ('allowed', 'violation'), 'a request before the Retry-After of a 429 or 503 is over'),
     'check_answers': ('on', ('on', 'off'), 'the own answers are checked by the schemas'),
     'chunked': ('off', ('off', 'on'), 'answers come in chunks, without a length'),
     'gzip': ('off', ('off', 'on'), 'answers are compressed for who accepts it'),
@@ -15,7 +16,8 @@ OPTIONS = {
     # Paging
     'page_size': (10, int, 'things of a page when the request does not say'),
     'max_page_size': (100, int, 'the most things of a page'),
-    'next_link': ('skip', ('skip', 'skiptoken'), 'what a nextLink has; $skip misses one when one is deleted between two pages'),
+    'next_link': ('skip', ('skip', 'skiptoken'), 'what a nextLink has; with $skip a thing is missed when one is '
+                                                 'deleted between two pages'),
     # Answers
     'nulls': ('omitted', ('omitted', 'explicit'), 'dates and recurrence that are not set, in whole objects'),
     'echo_children': ('on', ('on', 'off'), 'the answer to a POST of a task has its linkedResources'),
@@ -32,14 +34,15 @@ OPTIONS = {
     'delta_lag': (0, float, 'milliseconds until a delta shows a change'),
     'delta_expand': ('honoured', ('honoured', 'ignored', 'refused'), '$expand of a delta'),
     'delta_empty': (3, int, 'each n-th page of a delta is empty, with a nextLink; 0: none'),
-    'delta_repeat': ('same', ('off', 'same', 'stale'), 'the first item of a round with more pages than one comes again; '
-                                                       'stale: it was an older state of it before'),
+    'delta_repeat': ('same', ('off', 'same', 'stale'), 'the first item of a round of several pages comes again at its '
+                                                       'end; stale: it was an older state of it before'),
     'delta_cache': (0, int, 'delta links that are remembered; 0: all'),
     'delta_first_removed': ('off', ('off', 'on'), 'a first round has what was deleted, too'),
     'removed_reason': ('deleted', ('deleted', 'changed'), '@removed of what was deleted'),
     'moved_reason': ('deleted', ('deleted', 'changed'), '@removed of what was moved'),
-    'expired_delta': ('410-resyncRequired', ('410-resyncRequired', '410-syncStateNotFound', '400-SyncStateNotFound',
-                                             '400-badRequest', '404-ErrorItemNotFound'), 'the answer to an expired link'),
+    'expired_delta': ('410-resyncRequired',
+                      ('410-resyncRequired', '410-syncStateNotFound', '400-SyncStateNotFound', '400-badRequest',
+                       '404-ErrorItemNotFound'), 'the answer to an expired link'),
     'expired_location': ('on', ('on', 'off'), 'a 410 has a Location'),
     'read_delta': ('allowed', ('allowed', 'refused'), 'delta with Tasks.Read only'),
     'child_bumps': ('on', ('on', 'off'), 'a change of a step or a linked resource changes its task'),
@@ -52,11 +55,11 @@ OPTIONS = {
     'flagged_create': ('refused', ('refused', 'allowed'), 'a task POSTed to Flagged email'),
     'empty_title': ('refused', ('refused', 'accepted'), 'a task without a title'),
     'title_max': (255, int, 'characters of a title; 0: any number'),
-    'text_bodies': ('text', ('text', 'html'), 'a body sent as text comes back as'),
+    'text_bodies': ('text', ('text', 'html'), 'what a body comes back as that a PATCH has sent as text'),
     'text_newlines': ('kept', ('kept', 'crlf'), 'line ends of a body'),
     # Dates
     'dates': ('utc', ('utc', 'given'), 'the zone of dates that the API has written'),
-    'due_dates': ('instant', ('instant', 'date'), 'with dates=utc: midnight of the zone, or the date at midnight UTC'),
+    'due_dates': ('instant', ('instant', 'date'), 'with dates=utc: midnight of the zone, or the date, midnight UTC'),
     'due_truncate': ('on', ('on', 'off'), 'the time of due and start is dropped'),
     'zone_names': ('sent', ('sent', 'iana', 'windows'), 'with dates=given: the spelling of the zone'),
     'mailbox_zone': ('UTC', str, 'the time zone in mailboxSettings'),
@@ -79,9 +82,9 @@ OPTIONS = {
     'tenant': ('', str, 'the only tenant; empty: any'),
     'expires_in': (3600, int, 'seconds of an access token'),
     'refresh_grace': (86400, float, 'seconds that a used refresh token stays valid; 0: none'),
-    'refresh_reuse': ('refused', ('refused', 'revokes'), 'a used token after that: refused, or the newest dies with it'),
+    'refresh_reuse': ('refused', ('refused', 'revokes'), 'a used token after that: refused, or the newest dies, too'),
     'token_length': (1400, int, 'of an access token'),
-    'scope_answer': ('short', ('short', 'full'), 'scopes in answers: Tasks.ReadWrite or https://graph.microsoft.com/…'),
+    'scope_answer': ('short', ('short', 'full'), 'scopes in answers: Tasks.Read, or with https://graph.… before'),
     'granted_scope': ('', str, 'what people consent to, when less than asked for'),
     'consent': ('granted', ('granted', 'denied'), 'what comes of the authorize page'),
     'interval': (5, float, 'seconds between two questions for a device code'),

@@ -28,9 +28,10 @@ def parsed(text, allowed):
 
 
 def number(options, name):
-    if name not in options:
+    """The value of an option that is a number; None without it."""
+    if options.get(name) is None:
         return None
-    if not options[name].isdigit():
+    if not re.fullmatch(r'[0-9]{1,9}', options[name]):
         raise breach("Invalid value '%s' for %s." % (options[name], name))
     return int(options[name])
 
@@ -62,7 +63,8 @@ def filter_of(text, any_mode):
             match = CLAUSE.match(rest)
             if not match:
                 raise breach("Invalid filter clause: %s" % rest)
-            tests.append(lambda item, key=match[1], op=match[2], value=literal(match[3]): compared(item, key, op, value))
+            key, op, value = match[1], match[2], literal(match[3])
+            tests.append(lambda item, test=(key, op, value): compared(item, *test))
         rest = rest[match.end():]
         if rest:
             match = re.match(r'\s+and\s+(?=\S)', rest)
@@ -84,7 +86,8 @@ def ordered(items, text):
         match = re.fullmatch(r'\s*(\w+(?:/\w+)?)(?:\s+(asc|desc))?\s*', part)
         if not match:
             raise breach("Invalid $orderby: %s" % text)
-        items = sorted(items, key=lambda item, key=match[1]: str(value_of(item, key) or ''), reverse=match[2] == 'desc')
+        items = sorted(items, key=lambda item, key=match[1]: str(value_of(item, key) or ''),
+                       reverse=match[2] == 'desc')
     return items
 
 

@@ -1,5 +1,6 @@
 """Microsoft Graph: requests and their answers."""
 import base64
+import copy
 import json
 import re
 import time
@@ -16,7 +17,7 @@ TASK = LIST + '/tasks/{todoTask-id}'
 EXPANDED = {'lists': ('extensions',), 'tasks': ('checklistItems', 'linkedResources', 'extensions', 'attachments')}
 WRITES = ('POST', 'PATCH', 'PUT', 'DELETE')
 EXPIRED = {'410-resyncRequired': (410, 'resyncRequired', 'Resync required. Replace any local items with the server.'),
-           '410-syncStateNotFound': (410, 'syncStateNotFound', 'The sync state generation is not found; full sync needed.'),
+           '410-syncStateNotFound': (410, 'syncStateNotFound', 'The sync state is not found; full sync needed.'),
            '400-SyncStateNotFound': (400, 'SyncStateNotFound', 'The sync state was not found.'),
            '400-badRequest': (400, 'badRequest', 'Badly formed token.'),
            '404-ErrorItemNotFound': (404, 'ErrorItemNotFound', 'The specified object was not found in the store.')}
@@ -168,7 +169,8 @@ class Graph:
             raise breach('The content type is %s instead of application/json.' % (kind or 'missing'),
                          'UnsupportedMediaType', 415)
         try:
-            body = json.loads(request.raw.decode('utf-8'), object_pairs_hook=no_duplicates, parse_constant=no_constant)
+            body = json.loads(request.raw.decode('utf-8'), object_pairs_hook=no_duplicates,
+                              parse_constant=no_constant)
         except ValueError as error:
             raise breach('Unable to read JSON request payload: %s' % error) from None
         if isinstance(body, dict) and request.path.endswith('/$batch') and len(body.get('requests') or []) > 20:
@@ -263,6 +265,10 @@ class Graph:
             return shown
         return {key: value for key, value in shown.items() if key in names or key == 'id' or key.startswith('@')}
 
+    def page_size(self, request, asked):
+        preferred = query.number({'Prefer': request.prefer('odata.maxpagesize')}, 'Prefer')
+        return max(1, min(asked or preferred or self.options.page_size, self.options.max_page_size))
+
     def paged(self, request, items, show):
         """A page of a collection."""
         options = self.options
@@ -273,8 +279,7 @@ class Graph:
         if '$orderby' in request.query:
             items = query.ordered(items, request.query['$orderby'])
         total = len(items)
-        size = query.number(request.query, '$top') or int(request.prefer('odata.maxpagesize') or options.page_size)
-        size = max(1, min(size, options.max_page_size))
+        size = self.page_size(request, query.number(request.query, '$top'))
         token = request.query.get('$skiptoken')
         start = query.number(request.query, '$skip') or 0
         if token:
@@ -282,7 +287,7 @@ class Graph:
             if known is None or known['scope'] != request.scope:
                 raise bad('The skip token is not valid.')
             items, start, size = known['items'], known['start'], known['size']
-        page = items[start:start + size]
+        page = copy.deepcopy(items[start:start + size])
         body = {'@odata.context': '%s/v1.0/$metadata#Collection' % (options.base or self.base)}
         if request.query.get('$count') == 'true':
             body['@odata.count'] = total
@@ -330,8 +335,8 @@ class Graph:
         if match != '*' and not re.fullmatch(r'(?:W/)?"[^"]*"', match):
             raise breach('If-Match is no etag: %s' % match)
         if option == 'honoured' and match not in ('*', etag):
-            raise Problem(412, 'ErrorIrresolvableConflict', "The send or update operation could not be performed because "
-                          "the change key passed in the request does not match the current change key for the item.")
+            raise Problem(412, 'ErrorIrresolvableConflict', "The change key passed in the request does not match the "
+                          "current change key for the item.")
 
     def protect(self, task_list):
         if task_list.protected:
@@ -394,7 +399,7 @@ class Graph:
 
     def get_tasks(self, request):
         task_list, expand = self.list_of(request), self.expand_of(request, 'tasks')
-        return self.paged(request, [task.state() for task in task_list.tasks.values()],
+        return self.paged(request, [task.view() for task in task_list.tasks.values()],
                           lambda state: self.shown_task(request, state, expand, in_list=True))
 
     def get_task(self, request):
@@ -449,7 +454,7 @@ class Graph:
             child = (self.store.new_step if kind == 'checklistItems' else self.store.new_link)(request.body)
         children.append(child)
         self.owner_changed(request, task_list, task, kind)
-        return json_answer(201, child)
+        return json_answer(201, dict(child))
 
     def owner_changed(self, request, task_list, task, kind):
         if task:
@@ -465,7 +470,7 @@ class Graph:
             id_ = '%s.%s' % (OPEN_EXTENSION, id_)
         child = self.find(by_id, id_)
         if request.method == 'GET':
-            return json_answer(200, child)
+            return json_answer(200, dict(child))
         if request.method == 'DELETE':
             children.remove(child)
         elif kind == 'checklistItems':
@@ -477,7 +482,7 @@ class Graph:
                 elif key != 'id' and not key.startswith('@'):
                     child[key] = value
         self.owner_changed(request, task_list, task, kind)
-        return Answer(204) if request.method == 'DELETE' else json_answer(200, child)
+        return Answer(204) if request.method == 'DELETE' else json_answer(200, dict(child))
 
     # Subscriptions: kept, but no notice is ever sent
 
@@ -488,7 +493,8 @@ class Graph:
         for name in ('changeType', 'notificationUrl', 'resource', 'expirationDateTime'):
             if not request.body.get(name):
                 raise breach('The subscription needs %s.' % name)
-        if not request.body['notificationUrl'].startswith('https:') or len(request.body.get('clientState') or '') > 128:
+        if (not request.body['notificationUrl'].startswith('https:')
+                or len(request.body.get('clientState') or '') > 128):
             raise breach('The subscription has a wrong notificationUrl or clientState.')
         subscription = dict(request.body, id=self.store.new_uuid())
         request.session.user.subscriptions[subscription['id']] = subscription
@@ -522,6 +528,7 @@ class Graph:
             for name in request.query:
                 if name not in ('$top', '$expand', '$select'):
                     raise breach('%s is not supported for delta.' % name)
+            self.select(request, {})
             size = query.number(request.query, '$top')
             state = {'kind': 'delta', 'since': 0, 'size': size, 'scope': scope, 'epoch': self.epoch(scope),
                      'expand': self.expand_of(request, kind, 'delta_expand')}
@@ -565,14 +572,14 @@ class Graph:
         items = [item for item in items if item[0] is not None]
         self.store.dice.shuffle(items)
         shown = [item for item, _ in items]
-        size = state['size'] or int(request.prefer('odata.maxpagesize') or self.options.page_size)
+        size = self.page_size(request, state['size'])
         if len(items) > size and self.options.delta_repeat != 'off':
             shown.append(shown[0])
             before = [step for step in log if step['id'] == shown[0]['id'] and step['seq'] < items[0][1][-1]['seq']]
             if self.options.delta_repeat == 'stale' and before:
                 shown[0] = self.delta_item(request, state, kind, shown[0]['id'], before[-1:], False)
         return dict(state, kind='round', items=shown, start=0, since=max(upto, state['since']),
-                    size=state['size'], first=first)
+                    first=first)
 
     def delta_item(self, request, state, kind, id_, steps, first):
         """How a round shows a thing; None when it does not."""
@@ -596,8 +603,7 @@ class Graph:
         return partial
 
     def delta_page(self, request, state):
-        size = int(request.prefer('odata.maxpagesize') or 0) or state['size'] or self.options.page_size
-        size = max(1, min(size, self.options.max_page_size))
+        size = self.page_size(request, state['size'])
         self.delta_pages += 1
         rest = state['items'][state['start']:]
         page = rest[:size]

@@ -52,15 +52,19 @@ class Task:
     def id(self):
         return self.data['id']
 
+    def view(self):
+        """All of it, to be looked at."""
+        return dict(self.data, checklistItems=self.checklist, linkedResources=self.links, extensions=self.extensions)
+
     def state(self):
         """All of it, to be kept."""
-        return copy.deepcopy(dict(self.data, checklistItems=self.checklist, linkedResources=self.links,
-                                  extensions=self.extensions))
+        return copy.deepcopy(self.view())
 
 
 class TaskList:
     def __init__(self, id_, name, wellknown='none'):
-        self.data = {'id': id_, 'displayName': name, 'isOwner': True, 'isShared': False, 'wellknownListName': wellknown}
+        self.data = {'id': id_, 'displayName': name, 'isOwner': True, 'isShared': False,
+                     'wellknownListName': wellknown}
         self.extensions, self.tasks, self.log = [], {}, []
 
     @property
@@ -213,7 +217,8 @@ class Store:
 
     def new_step(self, item):
         step = {'id': self.new_uuid(), 'displayName': item.get('displayName') or '',
-                'isChecked': bool(item.get('isChecked')), 'createdDateTime': item.get('createdDateTime') or self.stamp()}
+                'isChecked': bool(item.get('isChecked')),
+                'createdDateTime': item.get('createdDateTime') or self.stamp()}
         if step['isChecked']:
             step['checkedDateTime'] = item.get('checkedDateTime') or self.stamp()
         return step
@@ -350,8 +355,8 @@ class Store:
         if wrong:
             raise breach(wrong, 'invalidRequest')
         if reach and not creating and not app and options.range_on_patch == 'refused':
-            raise bad("Invalid JSON, Error converting value \"%s\" to type 'Microsoft.OData.Edm.Date'. Path "
-                      "'recurrence.range.startDate', line 1, position 1." % reach.get('startDate'), inner='InvalidModel')
+            raise bad("Invalid JSON, Error converting value \"%s\" to type 'Microsoft.OData.Edm.Date'. Path 'recurrence."
+                      "range.startDate', line 1, position 1." % reach.get('startDate'), inner='InvalidModel')
         if not data['dueDateTime']:
             zone = (reach or {}).get('recurrenceTimeZone') or options.mailbox_zone
             day = (reach or {}).get('startDate') or self.today(zone)['dateTime'][:10]
@@ -388,7 +393,8 @@ class Store:
         """Another task with the same properties."""
         other = copy.deepcopy(task)
         now = self.stamp()
-        other.data.update(id=self.new_id('task'), createdDateTime=now, bodyLastModifiedDateTime=now, hasAttachments=False)
+        other.data.update(id=self.new_id('task'), createdDateTime=now, bodyLastModifiedDateTime=now,
+                          hasAttachments=False)
         for step in other.checklist:
             step['id'] = self.new_uuid()
         other.links = [self.new_link(link) for link in task.links] if self.options.recurring_links == 'on' else []
