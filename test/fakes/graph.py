@@ -39,6 +39,9 @@ N requests.
     array           "[]" instead of the answer's body
     redirect URL    302 to URL and the request's path
     link-host URL   the host of nextLink, deltaLink and Location is URL's
+    loop            the nextLink is the request's own address
+    drop N          a page without its first N things
+    huge N          N megabytes of JSON
     slow N          the answer after N seconds
     silent          a connection that is never answered
     chaos SEED P    of a hundred requests P misbehave at random, in one of the ways
@@ -209,8 +212,18 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(request, Answer(answer.status, None, answer.headers))
         elif mode == 'array':
             self.reply(request, Answer(answer.status, [], answer.headers))
+        elif mode == 'huge':
+            answer.body = {'value': [{'id': 'x', 'title': 'x' * 1048576}] * int(arguments[0])}
+            self.reply(request, answer)
         elif mode == 'link-host':
             self.reply(request, elsewhere(answer, arguments[0]))
+        elif mode in ('loop', 'drop') and isinstance(answer.body, dict) and 'value' in answer.body:
+            if mode == 'drop':
+                answer.body['value'] = answer.body['value'][int(arguments[0]):]
+            else:
+                answer.body.pop('@odata.deltaLink', None)
+                answer.body['@odata.nextLink'] = (fake.options.base or fake.graph.base) + self.path
+            self.reply(request, answer)
         else:
             self.reply(request, answer)
 

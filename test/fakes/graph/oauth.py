@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import hmac
+import math
 import random
 import re
 import uuid
@@ -206,7 +207,7 @@ class OAuth:
                                 'state': 'pending', 'user': None, 'asked': None, 'interval': self.options.interval}
         where = 'https://microsoft.com/devicelogin'
         return self.plain(200, {'user_code': code, 'device_code': device, 'verification_uri': where,
-                                'expires_in': int(lifetime), 'interval': number(self.options.interval),
+                                'expires_in': int(lifetime), 'interval': math.ceil(self.options.interval),
                                 'message': 'To sign in, use a web browser to open the page %s and enter the code %s '
                                            'to authenticate.' % (where, code)})
 
@@ -310,8 +311,3 @@ class OAuth:
         if token['used'] is None:
             token['used'] = self.store.now()
         return self.issue(token['user'], scopes, token['family'])
-
-
-def number(value):
-    """An integer, where it is one."""
-    return int(value) if value == int(value) else value

@@ -58,7 +58,7 @@ def filter_of(text, any_mode):
                 raise bad('The filter is not supported.', 'ErrorInvalidUrlQueryFilter')
             if any_mode == 'supported':
                 tests.append(lambda item, key=match[2], value=match[3].replace("''", "'"):
-                             any(link.get(key) == value for link in item['linkedResources']))
+                             any(link.get(key) == value for link in item.get('linkedResources', [])))
         else:
             match = CLAUSE.match(rest)
             if not match:

@@ -275,7 +275,7 @@ class Graph:
         if '$search' in request.query:
             raise bad('$search is not supported.', 'ErrorInvalidRequest')
         if '$filter' in request.query:
-            items = [item for item in items if query.filter_of(request.query['$filter'], options.filter_any)(item)]
+            items = list(filter(query.filter_of(request.query['$filter'], options.filter_any), items))
         if '$orderby' in request.query:
             items = query.ordered(items, request.query['$orderby'])
         total = len(items)
