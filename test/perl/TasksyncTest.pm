@@ -315,6 +315,152 @@ sub url
 sub requests { return TasksyncTest::new_requests($_[0]); }
 
 #
+# Microsoft To Do and Microsoft's sign-in, or what stands for them
+# (fakes/graph.py): what a person does in the app, and what a client would see.
+# A list is told by its name or id, a task by its title or id.
+#
+package TasksyncTest::Graph;
+
+use Carp qw(croak);
+use HTTP::Tiny;
+use JSON::PP ();
+
+# Options are those of the program: (delta_lag => 300)
+sub new
+{
+	my ($class, %options) = @_;
+	my $self = bless {
+		port => TasksyncTest::free_port(),
+		folder => PostgreSQL::Test::Utils::tempdir('graph'),
+		json => JSON::PP->new->utf8->canonical->allow_nonref,
+		http => HTTP::Tiny->new(keep_alive => 0, timeout => 60, max_redirect => 0) }, $class;
+
+	$self->{pid} = TasksyncTest::start_service($self->{folder}, $self->{port}, "$fakes/graph.py",
+		$self->{port}, $self->{folder}, map { "--$_=$options{$_}" } sort keys %options);
+	return $self;
+}
+
+sub stop { return TasksyncTest::stop_service($_[0]{pid}); }
+sub port { return $_[0]{port}; }
+sub folder { return $_[0]{folder}; }
+sub url { return "http://127.0.0.1:$_[0]{port}/v1.0"; }
+
+# What a tenant and the rest of a path come after
+sub login_url { return "http://127.0.0.1:$_[0]{port}/login"; }
+
+# A command of fakes/graph/control.py; its answer.
+sub control
+{
+	my ($self, $command, %arguments) = @_;
+	my $answer = $self->{http}->request('POST', "http://127.0.0.1:$self->{port}/control",
+		{ content => $self->{json}->encode({ do => $command, %arguments }) });
+
+	croak "$command: $answer->{content}" unless $answer->{success};
+	return $self->{json}->decode($answer->{content});
+}
+
+# Switches options, while it runs.
+sub set { my ($self, %options) = @_; return $self->control('set', %options); }
+
+# In the app: lists
+sub make_list { my ($self, $name, %more) = @_; return $self->control('make_list', name => $name, %more)->{id}; }
+sub rename_list { my ($self, $list, $name) = @_; return $self->control('rename_list', list => $list, name => $name); }
+sub delete_list { my ($self, $list) = @_; return $self->control('delete_list', list => $list); }
+sub lists { return @{ $_[0]->control('lists')->{lists} }; }
+
+# In the app: tasks.  add_task($list, 'Milk', due => '2026-01-02', zone => 'Europe/Berlin')
+sub add_task
+{
+	my ($self, $list, $title, %more) = @_;
+
+	return $self->control('add_task', list => $list, title => $title, %more)->{id};
+}
+
+# edit_task($list, 'Milk', title => 'Oat milk', due => undef)
+sub edit_task
+{
+	my ($self, $list, $task, %changes) = @_;
+
+	return $self->control('edit_task', list => $list, task => $task, %changes);
+}
+
+# move_task($list, 'Milk', $other_list); its new id
+sub move_task
+{
+	my ($self, $list, $task, $to) = @_;
+
+	return $self->control('move_task', list => $list, task => $task, to => $to)->{id};
+}
+
+sub complete_task { my ($self, $list, $task) = @_; return $self->control('complete_task', list => $list, task => $task); }
+sub reopen_task { my ($self, $list, $task) = @_; return $self->control('reopen_task', list => $list, task => $task); }
+sub delete_task { my ($self, $list, $task) = @_; return $self->control('delete_task', list => $list, task => $task); }
+
+# What there is: each task a hash with all properties, undef where none is set
+sub tasks { my ($self, $list) = @_; return @{ $self->control('tasks', list => $list)->{tasks} }; }
+sub task { my ($self, $list, $task) = @_; return $self->control('task', list => $list, task => $task)->{task}; }
+
+# The titles in a list, sorted, in one line.
+sub titles { my ($self, $list) = @_; return join ', ', sort map { $_->{title} } $self->tasks($list); }
+
+# A token answer: access_token, refresh_token, …; (scope => …, expires_in => …, user => …)
+sub token { my ($self, %more) = @_; return $self->control('token', %more); }
+
+# How it misbehaves from now on: rules as in fakes/graph.py, none for not at all.
+sub mode
+{
+	my ($self, @rules) = @_;
+
+	PostgreSQL::Test::Utils::append_to_file("$self->{folder}/mode.new", join "\n", @rules);
+	rename "$self->{folder}/mode.new", "$self->{folder}/mode";
+	return;
+}
+
+# The requests since the last call: "METHOD path status", "  METHOD path status" of a part
+sub requests { return TasksyncTest::new_requests($_[0]); }
+
+# What no client must send, all of it: lines
+sub violations { return $_[0]->lines_of('violations'); }
+
+# Every secret that was given out
+sub secrets { return map { (split / /)[1] } $_[0]->lines_of('tokens'); }
+
+sub lines_of
+{
+	my ($self, $name) = @_;
+
+	return unless -f "$self->{folder}/$name";
+	return split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{folder}/$name");
+}
+
+# A request to Graph as a client makes it; path below /v1.0 or a whole url.  The
+# answer of HTTP::Tiny, and what its JSON says as "json".
+sub request
+{
+	my ($self, $method, $path, $body, %headers) = @_;
+	my $url = $path =~ /^http:/ ? $path : $self->url . $path;
+
+	$self->{token} //= $self->token->{access_token};
+	$headers{authorization} //= "Bearer $self->{token}";
+	$headers{'content-type'} //= 'application/json' if defined $body;
+	$body = $self->{json}->encode($body) if ref $body;
+	my $answer = $self->{http}->request($method, $url,
+		{ headers => \%headers, (defined $body ? (content => $body) : ()) });
+	$answer->{json} = eval { $self->{json}->decode($answer->{content}) };
+	return $answer;
+}
+
+# A form to the sign-in: form('common', 'token', grant_type => …)
+sub form
+{
+	my ($self, $tenant, $what, %fields) = @_;
+	my $answer = $self->{http}->post_form($self->login_url . "/$tenant/oauth2/v2.0/$what", \%fields);
+
+	$answer->{json} = eval { $self->{json}->decode($answer->{content}) };
+	return $answer;
+}
+
+#
 # A CalDAV server, and a client of it that sees it as another program would.
 #
 package TasksyncTest::Dav;

@@ -1,0 +1,1 @@
+"""The parts of the fake of Microsoft To Do; ../graph.py puts them together."""
