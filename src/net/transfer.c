@@ -130,7 +130,12 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* … and again before each request: a kept connection may be older than the policy. */
+/*
+ * … and again before each request: a kept connection may be older than the policy.
+ *
+ * libcurl sends a request once more, by itself, when a kept connection ends
+ * without an answer.  What has an effect there may have had it the first time.
+ */
 static int
 on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
@@ -138,6 +143,10 @@ on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
+	t->unanswered = t->sent && !t->safe;
+	if (t->unanswered)
+		return CURL_PREREQFUNC_ABORT;
+	t->sent = true;
 	if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1)
 		t->refused = refusal(t, (struct sockaddr *) &v4);
 	else if (inet_pton(AF_INET6, ip, &v6.sin6_addr) == 1)
@@ -255,6 +264,7 @@ ts_transfer_make(const TsRequest *req, const TsAuth *auth, const TsReceiver *rec
 	t->method = copy(req->method);
 	t->url = copy(req->url);
 	t->stream = req->stream;
+	t->safe = req->safe;
 	if (req->body)
 	{
 		t->body_out = malloc(req->body_len + 1);
@@ -304,6 +314,7 @@ ts_transfer_prepare(TsTransfer *t)
 
 	if (ts_require_tls && !ts_url_is_https(t->url) && !ts_url_is_loopback(t->url))
 		t->refused = "TLS is required";
+	t->sent = false;
 	curl_easy_reset(e);
 	curl_easy_setopt(e, CURLOPT_PRIVATE, t);
 	curl_easy_setopt(e, CURLOPT_URL, t->url);
@@ -401,7 +412,7 @@ no_answer(TsTransfer *t, TsResponse *resp)
 	long		sent = 0;
 
 	curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
-	resp->maybe_applied = sent > 0;
+	resp->maybe_applied = sent > 0 || t->unanswered;
 	if (t->refused)
 	{
 		ts_error(&resp->error, "42501", "connection to \"%s\" is not allowed: %s", host, t->refused);

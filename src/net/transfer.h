@@ -37,6 +37,9 @@ struct TsTransfer
 	char	   *body_out;
 	size_t		body_out_len;
 	bool		stream;
+	bool		safe;
+	bool		sent;			/* … to this URL */
+	bool		unanswered;		/* … and was about to be sent again */
 	int			redirects;
 	char	   *origin;			/* credentials go to this host only */
 	char	   *userinfo_name;

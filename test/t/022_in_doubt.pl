@@ -7,10 +7,11 @@ use warnings FATAL => 'all';
 use TasksyncTest;
 use Test::More;
 
-my $node = tasks_node('in_doubt', conf => "tasksync.push_delay = '1 h'\n");
+my $node = tasks_node('in_doubt', conf => "tasksync.push_delay = '1 h'\ntasksync.max_attempts = 1\n");
 my $dav = TasksyncTest::Dav->new('radicale');
+my $proxy = TasksyncTest::Proxy->new($dav->port);
 my $list = $dav->make_list('garden', 'Garden');
-my $provider = add_caldav($node, $dav->url);
+my $provider = add_caldav($node, $proxy->url);
 my %object = map { $_ => $dav->put_todo($list, $_, "SUMMARY:$_") } qw(delivered lost);
 my ($mapping, $project) = map_list($node, $provider, $list);
 
@@ -28,6 +29,18 @@ sync($node, $provider);
 is($dav->titles($list), 'delivered anew, lost anew', 'the one that was lost is sent again');
 is(sql($node, 'SELECT count(*) FROM tasksync.task_intent'), '0', 'nothing is in doubt');
 is(sql($node, 'SELECT count(*) FROM tasksync.task_conflict'), '0', 'or in conflict');
+is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', 'both sides are the same');
+
+# a write whose answer is lost, on a connection that was in use before
+$proxy->mode('PUT lost');
+$proxy->requests;
+sql($node, "UPDATE tasksync.task SET title = 'sent' WHERE title = 'lost anew'");
+is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), 'TS503', 'an answer is lost');
+is((scalar grep { /^PUT/ } $proxy->requests), 1, 'the write is not sent again before it was looked at');
+is($dav->titles($list), 'delivered anew, sent', '... since it had its effect');
+$proxy->mode('pass');
+sync($node, $provider);
+is((scalar grep { /^PUT/ } $proxy->requests), 0, '... nor after that');
 is(sql($node, "SELECT * FROM tasksync.verify_mapping('$mapping')"), '', 'both sides are the same');
 
 done_testing();
