@@ -366,8 +366,9 @@ mem_move(MemStore *s, const char *task_id, const char *project)
 MemStore *
 mem_create(TsFieldMask carried)
 {
-	MemStore   *s = palloc0(sizeof(MemStore));
+	MemStore   *s = palloc(sizeof(MemStore));
 
+	memset(s, 0, offsetof(MemStore, db) + offsetof(MemDb, tasks));
 	s->cxt = CurrentMemoryContext;
 	s->carries = carried;
 	return s;
@@ -541,7 +542,7 @@ static char **
 external_ids(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	char	  **ids = palloc(sizeof(char *) * MEM_MAX_LINKS);
+	char	  **ids = palloc(sizeof(char *) * s->db.nlinks);
 
 	*n = 0;
 	for (int i = 0; i < s->db.nlinks; i++)
@@ -781,7 +782,7 @@ static TsLinkRow *
 unlinked(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * MEM_MAX_TASKS);
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * s->db.ntasks);
 
 	*n = 0;
 	for (int i = 0; i < s->db.ntasks; i++)
@@ -849,7 +850,7 @@ static TsInboxRow *
 inbox(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * MEM_MAX_INBOX);
+	TsInboxRow *rows = palloc(sizeof(TsInboxRow) * s->db.ninbox);
 
 	*n = 0;
 	for (int i = 0; i < s->db.ninbox; i++)
@@ -1440,7 +1441,7 @@ static TsLinkRow *
 candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 {
 	MemStore   *s = db;
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * MEM_MAX_TASKS);
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * s->db.ntasks);
 
 	*n = 0;
 	for (int i = 0; i < s->db.ntasks; i++)
@@ -1501,7 +1502,7 @@ static TsIntent *
 intents(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	TsIntent   *result = palloc0(sizeof(TsIntent) * (MEM_MAX_INTENTS + 1));
+	TsIntent   *result = palloc(sizeof(TsIntent) * s->db.nintents);
 
 	*n = 0;
 	for (int i = 0; i < s->db.nintents; i++)

@@ -119,34 +119,36 @@ typedef struct MemMapping
 	TsError		error;
 } MemMapping;
 
+/*
+ * What counts comes first: the rows behind it are zeroed when they are added,
+ * not with the rest.
+ */
 typedef struct MemDb
 {
-	MemTask		tasks[MEM_MAX_TASKS];
 	int			ntasks;
-	MemLink		links[MEM_MAX_LINKS];
 	int			nlinks;
-	MemInbox	inbox[MEM_MAX_INBOX];
 	int			ninbox;
-	MemIntent	intents[MEM_MAX_INTENTS];
 	int			nintents;
-	MemDead		dead[MEM_MAX_DEAD];
 	int			ndead;
-	MemChange	changes[MEM_MAX_CHANGES];
 	int			nchanges;
-	MemConflict conflicts[MEM_MAX_CONFLICTS];
 	int			nconflicts;
-	MemTrash	trash[MEM_MAX_TRASH];
 	int			ntrash;
-	MemMapping	mappings[MEM_MAX_MAPPINGS];
 	int			nmappings;
-	int64		seq;
 	int			task_writes;	/* rows of tasks written by syncs */
+	int64		seq;
+	MemTask		tasks[MEM_MAX_TASKS];
+	MemLink		links[MEM_MAX_LINKS];
+	MemInbox	inbox[MEM_MAX_INBOX];
+	MemIntent	intents[MEM_MAX_INTENTS];
+	MemDead		dead[MEM_MAX_DEAD];
+	MemChange	changes[MEM_MAX_CHANGES];
+	MemConflict conflicts[MEM_MAX_CONFLICTS];
+	MemTrash	trash[MEM_MAX_TRASH];
+	MemMapping	mappings[MEM_MAX_MAPPINGS];
 } MemDb;
 
 typedef struct MemStore
 {
-	MemDb		db;
-	MemDb		saved;
 	MemoryContext cxt;			/* of all strings */
 	TsFieldMask carries;
 	int64		now;
@@ -160,6 +162,8 @@ typedef struct MemStore
 	void	   *escape;			/* where a failing body leaves to */
 	const char *sqlstate;		/* … and its error */
 	const char *why;
+	MemDb		db;
+	MemDb		saved;			/* as it was before the transaction */
 } MemStore;
 
 extern const TsStore memory_store;

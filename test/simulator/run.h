@@ -72,7 +72,6 @@ typedef struct Run
 	bool		verbose;
 
 	/* what happens */
-	EventKey	event[MAX_EVENTS];	/* what happened, in its order */
 	int			nevents;
 	const EventKey *only;		/* these and no others; NULL: all */
 	int			nonly;
@@ -85,13 +84,16 @@ typedef struct Run
 	bool		flips;			/* mappings change their direction */
 	bool		audits;			/* now and then everything is compared */
 
-	Value		values[MAX_VALUES];
-	int			nvalues;
-	Time		times[MAX_VALUES];
-	int			ntimes;
-	Item		items[MAX_ITEMS];
-	int			nitems;
 	int			nsyncs;
+	int			nvalues;
+	int			ntimes;
+	int			nitems;
+	Item		items[MAX_ITEMS];
+
+	/* not zeroed with the rest */
+	Value		values[MAX_VALUES];
+	Time		times[MAX_VALUES];
+	EventKey	event[MAX_EVENTS];	/* what happened, in its order */
 } Run;
 
 /* run.c */

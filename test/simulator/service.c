@@ -98,6 +98,12 @@ fake_start(void)
 	ndocuments = maxdocuments = 0;
 }
 
+void
+fake_init(FakeService *s)
+{
+	memset(s, 0, offsetof(FakeService, objects));
+}
+
 static const Document *
 document(const char *payload)
 {

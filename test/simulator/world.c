@@ -57,9 +57,12 @@ world_create(void)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "world", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	World	   *w = palloc0(sizeof(World));
+	World	   *w = palloc(sizeof(World));
 
+	memset(w, 0, offsetof(World, services));
 	fake_start();
+	fake_init(&w->services[0]);
+	fake_init(&w->services[1]);
 	w->cxt = cxt;
 	w->clock = INT64CONST(1767225600000000);	/* 2026-01-01 */
 	w->mass_delete_minimum = 10;

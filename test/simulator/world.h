@@ -41,7 +41,6 @@ struct World
 {
 	MemoryContext cxt;
 	MemStore   *store;
-	FakeService services[2];
 	const char *settings;		/* of the providers; NULL: as the service needs it */
 	int64		clock;			/* microseconds since 1970 */
 	int			nuuids;
@@ -53,6 +52,7 @@ struct World
 	void	   *arg;
 	int			mass_delete_minimum;
 	char	   *broken;			/* what must never be, and was; else NULL */
+	FakeService services[2];
 };
 
 extern World *world_create(void);
