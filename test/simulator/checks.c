@@ -20,12 +20,6 @@
 #include "run.h"
 
 static bool
-same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool
 is_kept(const TsTask *task, const Value *v)
 {
 	return (task->known & TS_FIELD_BIT(v->field)) && same(task->value[v->field], v->text);

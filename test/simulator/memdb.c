@@ -17,12 +17,6 @@
 #define BIT TS_FIELD_BIT
 #define RETRY_DELAY 1			/* of the store's clock, which counts changes */
 
-static bool
-same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static char *
 keep(MemStore *s, const char *text)
 {
@@ -106,7 +100,7 @@ mem_link(MemStore *s, const char *task_id, const char *mapping_id)
 	{
 		MemLink    *l = &s->db.links[i];
 
-		if (l->used && same(l->task_id, task_id) && same(l->mapping_id, mapping_id))
+		if (l->used && same(l->mapping_id, mapping_id) && same(l->task_id, task_id))
 			return l;
 	}
 	return NULL;
@@ -219,9 +213,11 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		c->mapping_id = m->id;
 		c->fields = fields;
 		c->at = s->now;
-		c->deleted = deleted;
 		if (deleted)
-			c->old = t->fields;
+		{
+			c->old = MemoryContextAlloc(s->cxt, sizeof(TsTask));
+			*c->old = t->fields;
+		}
 	}
 }
 
@@ -638,12 +634,14 @@ read_times(MemStore *s, const TsMapping *m, TsLinkRow *row)
 	for (int i = 0; i < s->db.nchanges; i++)
 	{
 		const MemChange *c = &s->db.changes[i];
+		char	   *at;
 
-		if (!same(c->task_id, row->task_id) || !same(c->mapping_id, m->id) || c->synced)
+		if (c->synced || c->fields == 0 || !same(c->mapping_id, m->id) || !same(c->task_id, row->task_id))
 			continue;
+		at = ts_timestamp_text(c->at);
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->fields & BIT(f))
-				row->local_times[f] = ts_timestamp_text(c->at);
+				row->local_times[f] = at;
 	}
 }
 
@@ -1182,8 +1180,8 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 				if (same(s->db.trash[i].task_id, c->task_id))
 					fields = s->db.trash[i].fields;
 			for (int i = 0; i < s->db.nchanges; i++)
-				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id))
-					fields = s->db.changes[i].old;
+				if (s->db.changes[i].old && same(s->db.changes[i].task_id, c->task_id))
+					fields = *s->db.changes[i].old;
 		}
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->task_patch.known & BIT(f))

@@ -31,6 +31,13 @@
 #define MEM_MAX_CONFLICTS 512
 #define MEM_MAX_TRASH	256
 
+/* Are two texts the same, or is neither there?  Mostly the first letter says no. */
+static inline bool
+same(const char *a, const char *b)
+{
+	return a == b || (a && b && a[0] == b[0] && strcmp(a, b) == 0);
+}
+
 typedef struct MemTask
 {
 	char	   *id;
@@ -93,8 +100,7 @@ typedef struct MemChange
 	TsFieldMask fields;
 	int64		at;
 	bool		synced;
-	bool		deleted;
-	TsTask		old;			/* DELETE: the whole task */
+	TsTask	   *old;			/* DELETE: the whole task; else NULL */
 } MemChange;
 
 typedef struct MemConflict
