@@ -724,7 +724,7 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 	  int n)
 {
 	MemStore   *s = db;
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -755,7 +755,7 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 static TsLinkRow *
 links_by_task(void *db, const TsMapping *m, const char **task_ids, int n)
 {
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * n);
 
 	for (int i = 0; i < n; i++)
 		read_row(db, m, task_ids[i], &rows[i]);

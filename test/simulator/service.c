@@ -83,6 +83,17 @@ typedef struct Document
 	TsFieldMask mask;			/* encoded onto another: what was changed */
 } Document;
 
+/* The number that a text begins with. */
+int
+number_at(const char *text)
+{
+	int			number = 0;
+
+	while (*text >= '0' && *text <= '9')
+		number = number * 10 + (*text++ - '0');
+	return number;
+}
+
 static Document *documents;
 static int	ndocuments;
 static int	maxdocuments;
@@ -109,7 +120,24 @@ document(const char *payload)
 {
 	static const Document none;
 
-	return payload[0] == '@' ? &documents[atoi(payload + 1)] : &none;
+	return payload[0] == '@' ? &documents[number_at(payload + 1)] : &none;
+}
+
+/* A number between two texts: "@12", which no run spends a printf on. */
+static char *
+numbered(const char *before, int number, const char *after)
+{
+	char		digits[12];
+	char	   *first = &digits[sizeof(digits)];
+	char	   *text;
+
+	*--first = '\0';
+	do
+		*--first = '0' + number % 10;
+	while ((number /= 10) > 0);
+	text = palloc(strlen(before) + sizeof(digits) + strlen(after));
+	strcat(strcat(strcpy(text, before), first), after);
+	return text;
 }
 
 static char *
@@ -142,7 +170,7 @@ add_document(const Document *from)
 	d->keep = kept(from->keep);
 	ts_task_copy(&d->task, &from->task);
 	MemoryContextSwitchTo(old);
-	return psprintf("@%d", ndocuments - 1);
+	return numbered("@", ndocuments - 1, "");
 }
 
 char *
@@ -232,7 +260,7 @@ patched(const char *now, const char *patch)
 static char *
 etag_of(int rev)
 {
-	return psprintf("\"%d\"", rev);
+	return numbered("\"", rev, "\"");
 }
 
 int64
@@ -790,7 +818,7 @@ pull_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		return;
 	conv->complete = c->call.verb == FAKE_LIST;
 	conv->unchanged = c->call.verb == FAKE_CHANGES && a->nsights == 0;
-	conv->cursor = MemoryContextStrdup(conv->cxt, psprintf("%d", c->cursor));
+	conv->cursor = MemoryContextStrdup(conv->cxt, numbered("", c->cursor, ""));
 	c->over = true;
 }
 

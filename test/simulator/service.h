@@ -92,6 +92,9 @@ extern void fake_start(void);
 /* A service as it comes, empty. */
 extern void fake_init(FakeService *s);
 
+/* The number that a text begins with; 0: none. */
+extern int	number_at(const char *text);
+
 /* The service's clock: it never shows the same time twice. */
 extern int64 fake_now(FakeService *s);
 

@@ -43,7 +43,7 @@ new_value(Run *run, TsField f, int item)
 int
 item_of(const TsTask *task)
 {
-	return task->value[TS_TITLE] ? atoi(task->value[TS_TITLE] + strlen("item ")) : 0;
+	return task->value[TS_TITLE] ? number_at(task->value[TS_TITLE] + strlen("item ")) : 0;
 }
 
 /* Some user saw this task and deletes it, or (field f) writes another value. */

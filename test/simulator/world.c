@@ -293,6 +293,7 @@ link_inconsistency(World *w, const MemLink *l)
 	const TsMapping *m = &mem_mapping(w->store, l->mapping_id)->m;
 	MemTask    *t = mem_task(w->store, l->task_id);
 	FakeObject *o = l->external_id ? fake_find(world_service(w, m->id), l->external_id) : NULL;
+	TsFieldMask differing;
 	TsTask		here,
 				there;
 
@@ -311,8 +312,9 @@ link_inconsistency(World *w, const MemLink *l)
 	if (there.value[TS_COMPLETED_AT] == NULL && here.value[TS_STATUS] &&
 		strcmp(here.value[TS_STATUS], "COMPLETED") == 0)
 		here.known &= ~TS_FIELD_BIT(TS_COMPLETED_AT);	/* completed there without a time */
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if (ts_task_diff(&here, &there, here.known & TS_FIELD_BIT(f)) != 0)
+	differing = ts_task_diff(&here, &there, here.known);
+	for (TsField f = 0; differing != 0; f++)
+		if (differing & TS_FIELD_BIT(f))
 			return psprintf("task %s and object %s differ in %s: %s and %s", t->id, o->id,
 							ts_field_info[f].name, here.value[f] ? here.value[f] : "NULL",
 							there.value[f] ? there.value[f] : "NULL");
