@@ -1114,10 +1114,12 @@ resolve_parents(MemStore *s, const TsMapping *m)
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *child = &s->db.links[i];
-		MemTask    *t = child->used ? mem_task(s, child->task_id) : NULL;
+		MemTask    *t;
 
-		if (t == NULL || child->parent_uid == NULL || !same(child->mapping_id, m->id) ||
-			t->fields.value[TS_PARENT_TASK_ID] || !(child->local_base.known & BIT(TS_PARENT_TASK_ID)) ||
+		if (!child->used || child->parent_uid == NULL || !same(child->mapping_id, m->id))
+			continue;
+		t = mem_task(s, child->task_id);
+		if (t == NULL || t->fields.value[TS_PARENT_TASK_ID] || !(child->local_base.known & BIT(TS_PARENT_TASK_ID)) ||
 			child->local_base.value[TS_PARENT_TASK_ID])
 			continue;
 		for (int k = 0; k < s->db.nlinks; k++)

@@ -31,11 +31,19 @@
 #define MEM_MAX_CONFLICTS 512
 #define MEM_MAX_TRASH	256
 
-/* Are two texts the same, or is neither there?  Mostly the first letter says no. */
+/*
+ * Are two texts the same, or is neither there?  The names of mappings, projects
+ * and providers, which are most of what is compared, are of a letter or two.
+ */
 static inline bool
 same(const char *a, const char *b)
 {
-	return a == b || (a && b && a[0] == b[0] && strcmp(a, b) == 0);
+	if (a == b || a == NULL || b == NULL)
+		return a == b;
+	for (int i = 0; i < 2; i++)
+		if (a[i] != b[i] || a[i] == '\0')
+			return a[i] == b[i];
+	return strcmp(a + 2, b + 2) == 0;
 }
 
 typedef struct MemTask
