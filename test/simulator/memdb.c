@@ -450,24 +450,59 @@ mem_load_mappings(MemStore *s, const char *provider_id, const char *only, bool o
  */
 
 /* The rows in use: what lies behind them is nothing anybody looks at. */
+#define TABLES(what) \
+	what(tasks, ntasks) what(links, nlinks) what(inbox, ninbox) what(intents, nintents) \
+	what(dead, ndead) what(changes, nchanges) what(conflicts, nconflicts) what(trash, ntrash) \
+	what(mappings, nmappings)
+
 static void
 copy_db(MemDb *to, const MemDb *from)
 {
 #define COPY_ROWS(array, count) \
-	memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count))
+	memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count));
 
-	COPY_ROWS(tasks, ntasks);
-	COPY_ROWS(links, nlinks);
-	COPY_ROWS(inbox, ninbox);
-	COPY_ROWS(intents, nintents);
-	COPY_ROWS(dead, ndead);
-	COPY_ROWS(changes, nchanges);
-	COPY_ROWS(conflicts, nconflicts);
-	COPY_ROWS(trash, ntrash);
-	COPY_ROWS(mappings, nmappings);
+	TABLES(COPY_ROWS)
 	to->seq = from->seq;
 	to->task_writes = from->task_writes;
-#undef COPY_ROWS
+}
+
+/* The unit tests have the time to find a function of the store that forgets to_write(). */
+#ifdef PGSHIM_ARENA
+#define FINDS_FORGOTTEN false
+#else
+#define FINDS_FORGOTTEN true
+#endif
+
+static bool
+equal_db(const MemDb *a, const MemDb *b)
+{
+#define EQUAL_ROWS(array, count) \
+	if (a->count != b->count || memcmp(a->array, b->array, sizeof(a->array[0]) * a->count) != 0) \
+		return false;
+
+	TABLES(EQUAL_ROWS)
+	return true;
+}
+
+/* Every function of the store that writes begins with this. */
+static MemStore *
+to_write(void *db)
+{
+	MemStore   *s = db;
+
+	if (!s->wrote)
+		copy_db(&s->saved, &s->db);
+	s->wrote = true;
+	return s;
+}
+
+static void
+roll_back(MemStore *s)
+{
+	if (!s->wrote)
+		return;
+	s->saved.seq = s->db.seq;	/* sequences do not roll back */
+	copy_db(&s->db, &s->saved);
 }
 
 static bool
@@ -479,7 +514,9 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 
 	if (s->before)
 		s->before(s->arg);
-	copy_db(&s->saved, &s->db);
+	if (FINDS_FORGOTTEN)
+		copy_db(&s->saved, &s->db);
+	s->wrote = false;
 	s->escape = &escape;
 	s->origin = NULL;
 	if (setjmp(escape) == 0)
@@ -492,12 +529,13 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 				  s->fail_code ? "the server is in trouble" : "the lock was not to be had");
 		}
 		s->origin = NULL;
+		if (FINDS_FORGOTTEN && !s->wrote && !equal_db(&s->db, &s->saved))
+			abort();
 		return true;
 	}
 	MemoryContextSwitchTo(old);
 	s->origin = NULL;
-	s->saved.seq = s->db.seq;	/* sequences do not roll back */
-	copy_db(&s->db, &s->saved);
+	roll_back(s);
 	if (s->trace)
 		tap_note("       rolled back: %s", s->why);
 	ts_error(err, s->sqlstate, "%s", s->why);
@@ -793,7 +831,7 @@ unlinked(void *db, const TsMapping *m, int *n)
 static void
 inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 
 	for (int i = 0; i < n && s->trace; i++)
 		tap_note("       %s: inbox %s %s", m->id, rows[i].external_id, rows[i].gone ? "gone"
@@ -868,7 +906,7 @@ inbox_drop(void *db, const TsMapping *m, const char **ids, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		MemInbox   *w = inbox_row(db, m->id, ids[i]);
+		MemInbox   *w = inbox_row(to_write(db), m->id, ids[i]);
 
 		if (w)
 			w->used = false;
@@ -988,7 +1026,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 static int
 relink_moves(void *db, const TsMapping *m)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 	int			moved = 0;
 
 	s->origin = m->id;
@@ -1358,7 +1396,7 @@ orphan_quietly(MemStore *s, const TsMapping *m, const char *parent_id)
 static void
 apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 
 	for (int i = 0; i < n && s->trace; i++)
 		if (changes[i].task_id)
@@ -1400,7 +1438,7 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 static void
 pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 	TsMapping  *row = &mem_mapping(s, m->id)->m;
 
 	if (end->cursor)
@@ -1464,7 +1502,7 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 static void
 intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -1490,7 +1528,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 static void
 intents_doubt(void *db, const TsMapping *m)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 
 	for (int i = 0; i < s->db.nintents; i++)
 		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, m->id) &&
@@ -1538,7 +1576,7 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 static void
 push_end(void *db, const TsMapping *m)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db);
 
 	for (int i = 0; i < s->db.nchanges; i++)
 		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
@@ -1557,13 +1595,13 @@ push_end(void *db, const TsMapping *m)
 static void
 list_made(void *db, const TsMapping *m, const TsList *list)
 {
-	mem_mapping(db, m->id)->m.external_list_id = keep(db, list->id);
+	mem_mapping(to_write(db), m->id)->m.external_list_id = keep(db, list->id);
 }
 
 static void
 list_agreed(void *db, const TsMapping *m, const char *name, const char *color, bool set_project)
 {
-	TsMapping  *row = &mem_mapping(db, m->id)->m;
+	TsMapping  *row = &mem_mapping(to_write(db), m->id)->m;
 
 	row->base_name = keep(db, name);
 	row->base_color = keep(db, color);
@@ -1574,20 +1612,20 @@ list_agreed(void *db, const TsMapping *m, const char *name, const char *color, b
 static void
 hold(void *db, const TsMapping *m, const char *why)
 {
-	mem_mapping(db, m->id)->held = true;
+	mem_mapping(to_write(db), m->id)->held = true;
 }
 
 static bool
 list_missing(void *db, const TsMapping *m)
 {
-	mem_mapping(db, m->id)->list_missing = true;
+	mem_mapping(to_write(db), m->id)->list_missing = true;
 	return false;
 }
 
 static void
 mapping_end(void *db, const TsMapping *m, const TsError *err)
 {
-	MemMapping *row = mem_mapping(db, m->id);
+	MemMapping *row = mem_mapping(to_write(db), m->id);
 
 	memcpy(row->error.sqlstate, err->sqlstate, sizeof(err->sqlstate));
 	row->error.message = keep(db, err->message);

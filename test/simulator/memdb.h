@@ -8,7 +8,8 @@
  * whole, unique keys are unique, the journal is written for every mapping that
  * a task's change concerns but the one that a sync writes from, and what the
  * triggers on tasks do is done.  A transaction copies the database, which is
- * one struct of arrays; strings are never changed nor freed.
+ * one struct of arrays, before it first writes; strings are never changed nor
+ * freed.
  *
  * "before" is called before every transaction and may end the process that is
  * simulated (by a longjmp of its own); the store itself fails a body where
@@ -40,10 +41,10 @@ same(const char *a, const char *b)
 {
 	if (a == b || a == NULL || b == NULL)
 		return a == b;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		if (a[i] != b[i] || a[i] == '\0')
 			return a[i] == b[i];
-	return strcmp(a + 2, b + 2) == 0;
+	return strcmp(a + 3, b + 3) == 0;
 }
 
 typedef struct MemTask
@@ -172,12 +173,13 @@ typedef struct MemStore
 	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
 	const char *fail_code;		/* … and all after it, with this SQLSTATE; NULL: just that one, 55P03 */
 	bool		trace;			/* tell what is applied */
+	bool		wrote;			/* the transaction, so that there is something to roll back */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */
 	const char *sqlstate;		/* … and its error */
 	const char *why;
 	MemDb		db;
-	MemDb		saved;			/* as it was before the transaction */
+	MemDb		saved;			/* as it was before the transaction wrote something */
 } MemStore;
 
 extern const TsStore memory_store;

@@ -129,14 +129,18 @@ numbered(const char *before, int number, const char *after)
 {
 	char		digits[12];
 	char	   *first = &digits[sizeof(digits)];
+	int			n = strlen(before);
+	int			ndigits;
 	char	   *text;
 
-	*--first = '\0';
 	do
 		*--first = '0' + number % 10;
 	while ((number /= 10) > 0);
-	text = palloc(strlen(before) + sizeof(digits) + strlen(after));
-	strcat(strcat(strcpy(text, before), first), after);
+	ndigits = &digits[sizeof(digits)] - first;
+	text = palloc(n + ndigits + strlen(after) + 1);
+	memcpy(text, before, n);
+	memcpy(text + n, first, ndigits);
+	strcpy(text + n + ndigits, after);
 	return text;
 }
 
