@@ -650,11 +650,12 @@ look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row
 	for (int i = 0; i < s->db.nmappings; i++)
 	{
 		const TsMapping *o = &s->db.mappings[i].m;
-		MemLink    *l = mem_link(s, t->id, o->id);
+		MemLink    *l;
 
 		if (!same(o->project_id, t->project) || same(o->project_id, m->project_id) ||
 			o->direction == TS_FROM_PROVIDER)
 			continue;
+		l = mem_link(s, t->id, o->id);
 		row->project_mapped = true;
 		row->elsewhere |= l && l->external_id &&
 			(!o->mirror || same(o->provider_id, t->home) || same(o->id, home_mapping(s, t->project)->id));
@@ -1331,10 +1332,11 @@ static void
 set_home(MemStore *s, const TsMapping *m, const TsChange *c)
 {
 	MemTask    *t = mem_task(s, c->task_id);
-	bool		linked = mem_link(s, c->task_id, m->id) || (c->moved_to && mem_link(s, c->task_id, c->moved_to));
+	bool		linked;
 
 	if (t == NULL || c->link_action == TS_LINK_KEEP)
 		return;
+	linked = mem_link(s, c->task_id, m->id) || (c->moved_to && mem_link(s, c->task_id, c->moved_to));
 	if (linked && t->home == NULL && !m->mirror && c->link_action != TS_LINK_PART)
 		t->home = m->provider_id;
 	else if ((c->link_action == TS_LINK_DROP || c->link_action == TS_LINK_PART) && same(t->home, m->provider_id))
@@ -1475,6 +1477,19 @@ is_hinted(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
 		 : t->exists && same(t->project, m->project_id));
 }
 
+/* Can any task of the mapping be hinted? */
+static bool
+has_hints(MemStore *s, const TsMapping *m)
+{
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id))
+			return true;
+	for (int i = 0; i < s->db.nlinks; i++)
+		if (s->db.links[i].retry_at && same(s->db.links[i].mapping_id, m->id))
+			return true;
+	return m->compare_due;
+}
+
 static TsLinkRow *
 candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 {
@@ -1482,6 +1497,8 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * s->db.ntasks);
 
 	*n = 0;
+	if (!has_hints(s, m))
+		return rows;
 	for (int i = 0; i < s->db.ntasks; i++)
 	{
 		const MemTask *t = &s->db.tasks[i];
