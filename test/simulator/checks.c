@@ -141,7 +141,7 @@ wrong_task(Run *run, const MemTask *t)
 		wrong = wrong_value(run, t, tracked[f]);
 	/* Nobody remembers what else was in a task that only FROM_PROVIDER mappings knew. */
 	if (!wrong && t->id[0] == '0' && !(run->flips && run->items[item_of(&t->fields)].deleted) &&
-		!same(t->fields.value[TS_URL], psprintf("https://example.org/%d", item_of(&t->fields))))
+		!same(t->fields.value[TS_URL], numbered("https://example.org/", item_of(&t->fields), "")))
 		wrong = psprintf("task %s lost its url, which no service has", t->id);
 	return wrong;
 }

@@ -17,10 +17,21 @@
 #define BIT TS_FIELD_BIT
 #define RETRY_DELAY 1			/* of the store's clock, which counts changes */
 
+static MemTask *task_row(MemStore *s, const char *id);
+
 static char *
 keep(MemStore *s, const char *text)
 {
 	return text ? MemoryContextStrdup(s->cxt, text) : NULL;
+}
+
+/* The id of a task: one text, so that mostly its address says who is meant. */
+static char *
+keep_id(MemStore *s, const char *task_id)
+{
+	MemTask    *t = task_row(s, task_id);
+
+	return t ? t->id : keep(s, task_id);
 }
 
 static void
@@ -276,13 +287,15 @@ static void
 insert_task(MemStore *s, const char *id, const char *project, const char *home, const TsTask *fields)
 {
 	MemTask    *t = task_row(s, id);
+	char	   *kept_id;
 
 	if (t == NULL)
 		t = ADD(s, s->db.tasks, s->db.ntasks);
 	else if (t->exists)
 		raise(s, "23505", "duplicate key of a task");
+	kept_id = t->id ? t->id : keep(s, id);
 	memset(t, 0, sizeof(*t));
-	t->id = keep(s, id);
+	t->id = kept_id;
 	t->exists = true;
 	t->project = keep(s, project);
 	t->home = keep(s, home);
@@ -982,7 +995,7 @@ note_owed(MemStore *s, const TsMapping *m, const char *task_id)
 			same(s->db.changes[i].mapping_id, m->id))
 			return;
 	c = ADD(s, s->db.changes, s->db.nchanges);
-	c->task_id = keep(s, task_id);
+	c->task_id = keep_id(s, task_id);
 	c->mapping_id = m->id;
 	c->at = s->now;
 }
@@ -1077,6 +1090,16 @@ relink_moves(void *db, const TsMapping *m)
 	return moved;
 }
 
+/* Most of a record stays as it was. */
+static void
+renew_task(MemStore *s, TsTask *task, const TsTask *now)
+{
+	task->known = now->known;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (!same(task->value[f], now->value[f]))
+			task->value[f] = keep(s, now->value[f]);
+}
+
 static void
 set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1089,7 +1112,7 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	{
 		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
 		l->used = true;
-		l->task_id = keep(s, c->task_id);
+		l->task_id = keep_id(s, c->task_id);
 		l->mapping_id = m->id;
 	}
 	if (l->etag && !same(l->etag, c->etag))
@@ -1109,8 +1132,8 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	if (c->modified_at)
 		l->modified_at = keep(s, c->modified_at);
 	l->write_seq = Max(l->write_seq, c->write_seq);
-	keep_task(s, &l->local_base, &c->local_base);
-	keep_task(s, &l->remote_base, &c->remote_base);
+	renew_task(s, &l->local_base, &c->local_base);
+	renew_task(s, &l->remote_base, &c->remote_base);
 	l->fail_count = 0;
 	l->retry_at = 0;
 }
@@ -1185,7 +1208,7 @@ note_conflict(MemStore *s, const TsMapping *m, const TsChange *c)
 {
 	MemConflict *k = ADD(s, s->db.conflicts, s->db.nconflicts);
 
-	k->task_id = keep(s, c->task_id);
+	k->task_id = keep_id(s, c->task_id);
 	k->mapping_id = m->id;
 	k->conflict = c->conflict;
 	keep_task(s, &k->conflict.base, &c->conflict.base);
@@ -1258,7 +1281,7 @@ remember_dead(MemStore *s, const TsMapping *m, const TsChange *c)
 	d->mapping_id = m->id;
 	d->external_id = keep(s, c->dead_external_id);
 	d->uid = keep(s, c->dead_uid);
-	d->task_id = keep(s, c->task_id);
+	d->task_id = keep_id(s, c->task_id);
 }
 
 static void
@@ -1320,7 +1343,7 @@ fail_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	{
 		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
 		l->used = true;
-		l->task_id = keep(s, c->task_id);
+		l->task_id = keep_id(s, c->task_id);
 		l->mapping_id = m->id;
 	}
 	l->fail_count++;
@@ -1531,7 +1554,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 		w->used = true;
 		w->mapping_id = mem_mapping(s, m->id)->m.id;
 		w->intent = intents[i];
-		w->intent.task_id = keep(s, intents[i].task_id);
+		w->intent.task_id = keep_id(s, intents[i].task_id);
 		w->intent.external_id = keep(s, intents[i].external_id);
 		w->intent.etag = keep(s, intents[i].etag);
 		w->intent.payload = keep(s, intents[i].payload);

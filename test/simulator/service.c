@@ -83,7 +83,6 @@ typedef struct Document
 	TsFieldMask mask;			/* encoded onto another: what was changed */
 } Document;
 
-/* The number that a text begins with. */
 int
 number_at(const char *text)
 {
@@ -123,8 +122,7 @@ document(const char *payload)
 	return payload[0] == '@' ? &documents[number_at(payload + 1)] : &none;
 }
 
-/* A number between two texts: "@12", which no run spends a printf on. */
-static char *
+char *
 numbered(const char *before, int number, const char *after)
 {
 	char		digits[12];
@@ -150,16 +148,16 @@ kept(const char *text)
 	return text ? pstrdup(text) : NULL;
 }
 
-/* The name of a copy of a document. */
-static char *
-add_document(const Document *from)
+/* A new document, which shares its texts with another until it gets its own. */
+static Document *
+new_document(const Document *from)
 {
-	MemoryContext old = MemoryContextSwitchTo(documents_cxt);
 	Document   *d;
 
 	if (ndocuments == maxdocuments)
 	{
-		Document   *more = palloc(sizeof(Document) * (maxdocuments + 256));
+		Document   *more = MemoryContextAlloc(documents_cxt,
+											  sizeof(Document) * (maxdocuments + 256));
 
 		if (ndocuments > 0)
 			memcpy(more, documents, sizeof(Document) * ndocuments);
@@ -168,13 +166,29 @@ add_document(const Document *from)
 	}
 	d = &documents[ndocuments++];
 	*d = *from;
+	return d;
+}
+
+static char *
+name_of(const Document *d)
+{
+	return numbered("@", d - documents, "");
+}
+
+/* The name of a copy of a document. */
+static char *
+add_document(const Document *from)
+{
+	MemoryContext old = MemoryContextSwitchTo(documents_cxt);
+	Document   *d = new_document(from);
+
 	d->id = kept(from->id);
 	d->uid = kept(from->uid);
 	d->marker = kept(from->marker);
 	d->keep = kept(from->keep);
 	ts_task_copy(&d->task, &from->task);
 	MemoryContextSwitchTo(old);
-	return numbered("@", ndocuments - 1, "");
+	return name_of(d);
 }
 
 char *
@@ -232,12 +246,14 @@ drop_seconds(TsTask *task)
 static char *
 normalised(const char *payload, const char *id)
 {
-	Document	d = *document(payload);
+	MemoryContext old = MemoryContextSwitchTo(documents_cxt);
+	Document   *d = new_document(document(payload));
 
-	d.id = id;
-	d.mask = 0;
-	drop_seconds(&d.task);
-	return add_document(&d);
+	d->id = kept(id);
+	d->mask = 0;
+	drop_seconds(&d->task);
+	MemoryContextSwitchTo(old);
+	return name_of(d);
 }
 
 /* Only the fields that a write names, into what is there now. */
@@ -502,7 +518,7 @@ spawn(FakeService *s, const char *list, const char *was, const char *now)
 	next.task.value[TS_PERCENT_COMPLETE] = next.task.value[TS_COMPLETED_AT] = NULL;
 	next.task.value[TS_DUE_DATE] = next_day(next.task.value[TS_DUE_DATE]);
 	s->nspawned++;
-	fake_put(s, list, psprintf("spawned%d", s->nspawned), add_document(&next));
+	fake_put(s, list, numbered("spawned", s->nspawned, ""), add_document(&next));
 }
 
 void
@@ -565,7 +581,7 @@ serve_create(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	}
 	s->writes++;
 	o = fake_put(s, call->list, call->ids[0] ? strchr(call->ids[0], '/') + 1
-				 : psprintf("s%d", ++s->nnames), (char *) call->payload);
+				 : numbered("s", ++s->nnames, ""), (char *) call->payload);
 	a->id = o->id;
 	a->etag = s->no_etags ? NULL : etag_of(o->rev);
 	return 201;

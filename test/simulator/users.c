@@ -36,7 +36,7 @@ new_value(Run *run, TsField f, int item)
 		v->text = ts_date_text(&day);
 	}
 	else
-		v->text = psprintf("item %d value %d", item, run->nvalues);
+		v->text = numbered(numbered("item ", item, " value "), run->nvalues, "");
 	return v->text;
 }
 
@@ -160,7 +160,7 @@ create_here(Run *run)
 	TsTask		task = new_task(run);
 
 	/* what no service has a word for is to stay as it is */
-	set(&task, TS_URL, psprintf("https://example.org/%d", run->nitems));
+	set(&task, TS_URL, numbered("https://example.org/", run->nitems, ""));
 	run_tell(run, "here", "new", mem_insert(run->w->store, run_one_in(run, 3) ? "pb" : "pa", &task),
 			 task.value[TS_TITLE]);
 }
@@ -272,7 +272,7 @@ static void
 create_there(Run *run, FakeService *s, const char *list)
 {
 	TsTask		task = new_task(run);
-	char	   *name = psprintf("n%d", run->nitems);
+	char	   *name = numbered("n", run->nitems, "");
 
 	run_tell(run, list, "new", name, task.value[TS_TITLE]);
 	fake_put(s, list, name, fake_payload(s->server_names ? NULL : psprintf("uid-%s", name), name,
