@@ -91,7 +91,7 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 	{
 		const Value *v = &run->values[i];
 
-		if (v->field != f || strcmp(v->text, text) != 0)
+		if (v->field != f || !same(v->text, text))
 			continue;
 		/* A mapping that goes to the provider only lets their edits be, until it is flipped. */
 		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips &&
@@ -116,7 +116,7 @@ wrong_time(const Run *run, const MemTask *t)
 
 		if (time->item != item_of(&t->fields) || strncmp(time->text, text, 5) != 0)
 			continue;
-		if (!time->here || strcmp(time->text, text) == 0)
+		if (!time->here || same(time->text, text))
 			return NULL;
 		here = true;
 	}

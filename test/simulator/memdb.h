@@ -21,6 +21,7 @@
 #define SIMULATOR_MEMDB_H
 
 #include "store/store.h"
+#include "texts.h"
 
 #define MEM_MAX_TASKS	96
 #define MEM_MAX_LINKS	256
@@ -31,21 +32,6 @@
 #define MEM_MAX_CHANGES 1024
 #define MEM_MAX_CONFLICTS 512
 #define MEM_MAX_TRASH	256
-
-/*
- * Are two texts the same, or is neither there?  The names of mappings, projects
- * and providers, which are most of what is compared, are of a letter or two.
- */
-static inline bool
-same(const char *a, const char *b)
-{
-	if (a == b || a == NULL || b == NULL)
-		return a == b;
-	for (int i = 0; i < 3; i++)
-		if (a[i] != b[i] || a[i] == '\0')
-			return a[i] == b[i];
-	return strcmp(a + 3, b + 3) == 0;
-}
 
 typedef struct MemTask
 {

@@ -185,8 +185,8 @@ ghost_since(World *w, const MemDead *dead)
 
 	for (int i = 0; i < db->nlinks; i++)
 		if (db->links[i].used && db->links[i].external_id &&
-			strcmp(db->links[i].mapping_id, dead->mapping_id) == 0 &&
-			strcmp(db->links[i].external_id, dead->external_id) == 0)
+			same(db->links[i].mapping_id, dead->mapping_id) &&
+			same(db->links[i].external_id, dead->external_id))
 			return 0;
 	return o && o->payload == NULL ? o->rev : 0;
 }

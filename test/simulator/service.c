@@ -10,6 +10,7 @@
 
 #include "service.h"
 #include "task/datetime.h"
+#include "texts.h"
 #include "utils/memutils.h"
 
 #define BIT TS_FIELD_BIT
@@ -83,16 +84,6 @@ typedef struct Document
 	TsFieldMask mask;			/* encoded onto another: what was changed */
 } Document;
 
-int
-number_at(const char *text)
-{
-	int			number = 0;
-
-	while (*text >= '0' && *text <= '9')
-		number = number * 10 + (*text++ - '0');
-	return number;
-}
-
 static Document *documents;
 static int	ndocuments;
 static int	maxdocuments;
@@ -120,26 +111,6 @@ document(const char *payload)
 	static const Document none;
 
 	return payload[0] == '@' ? &documents[number_at(payload + 1)] : &none;
-}
-
-char *
-numbered(const char *before, int number, const char *after)
-{
-	char		digits[12];
-	char	   *first = &digits[sizeof(digits)];
-	int			n = strlen(before);
-	int			ndigits;
-	char	   *text;
-
-	do
-		*--first = '0' + number % 10;
-	while ((number /= 10) > 0);
-	ndigits = &digits[sizeof(digits)] - first;
-	text = palloc(n + ndigits + strlen(after) + 1);
-	memcpy(text, before, n);
-	memcpy(text + n, first, ndigits);
-	strcpy(text + n + ndigits, after);
-	return text;
 }
 
 static char *
@@ -293,7 +264,7 @@ FakeObject *
 fake_find(FakeService *s, const char *id)
 {
 	for (int i = 0; i < s->nobjects; i++)
-		if (strcmp(s->objects[i].id, id) == 0)
+		if (same(s->objects[i].id, id))
 			return &s->objects[i];
 	return NULL;
 }
@@ -304,7 +275,7 @@ fake_count(const FakeService *s, const char *list)
 	int			n = 0;
 
 	for (int i = 0; i < s->nobjects; i++)
-		n += s->objects[i].payload != NULL && strcmp(s->objects[i].list, list) == 0;
+		n += s->objects[i].payload != NULL && same(s->objects[i].list, list);
 	return n;
 }
 
@@ -380,7 +351,7 @@ state_at(const FakeObject *o, int rev)
 static bool
 was_in(const FakeState *state, const char *list)
 {
-	return state && state->payload && strcmp(state->list, list) == 0;
+	return state && state->payload && same(state->list, list);
 }
 
 /* Was it in the list at some time since that revision? */
@@ -461,7 +432,7 @@ serve_get(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	for (int i = 0; i < call->nids; i++)
 	{
 		const FakeObject *o = fake_find(s, call->ids[i]);
-		bool		there = o && o->payload && strcmp(o->list, call->list) == 0;
+		bool		there = o && o->payload && same(o->list, call->list);
 
 		show(a, call->ids[i], there ? o->payload : NULL, o ? o->rev : 0);
 		if (call->looks)
@@ -480,8 +451,8 @@ uid_taken(FakeService *s, const char *list, const char *payload)
 	{
 		FakeObject *o = &s->objects[i];
 
-		if (o->payload && strcmp(o->list, list) == 0 && document(o->payload)->uid &&
-			strcmp(document(o->payload)->uid, uid) == 0)
+		if (o->payload && same(o->list, list) && document(o->payload)->uid &&
+			same(document(o->payload)->uid, uid))
 			return o;
 	}
 	return NULL;
@@ -544,8 +515,8 @@ bool
 fake_lists_uid(FakeService *s, const char *list, const char *uid)
 {
 	for (int i = 0; i < s->nobjects; i++)
-		if (s->objects[i].payload && strcmp(s->objects[i].list, list) == 0 &&
-			strcmp(fake_uid(&s->objects[i]), uid) == 0)
+		if (s->objects[i].payload && same(s->objects[i].list, list) &&
+			same(fake_uid(&s->objects[i]), uid))
 			return true;
 	return false;
 }
@@ -559,7 +530,7 @@ fake_is_ancestor(FakeService *s, const FakeObject *o, const FakeObject *of)
 		const FakeObject *parent = NULL;
 
 		for (int i = 0; uid && i < s->nobjects; i++)
-			if (s->objects[i].payload && strcmp(fake_uid(&s->objects[i]), uid) == 0)
+			if (s->objects[i].payload && same(fake_uid(&s->objects[i]), uid))
 				parent = &s->objects[i];
 		of = parent;
 	}
@@ -595,12 +566,12 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 
 	s->looked_at = NULL;
 	if (o == NULL || o->payload == NULL ||
-		strcmp(o->list, call->verb == FAKE_MOVE ? call->from_list : call->list) != 0)
+		!same(o->list, call->verb == FAKE_MOVE ? call->from_list : call->list))
 		return 404;
 	if (call->verb != FAKE_MOVE && !s->unconditional && !s->blind &&
-		(call->etag == NULL || strcmp(call->etag, etag_of(o->rev)) != 0))
+		(call->etag == NULL || !same(call->etag, etag_of(o->rev))))
 		return 412;
-	if (call->verb == FAKE_MOVE && strcmp(o->list, call->list) == 0)
+	if (call->verb == FAKE_MOVE && same(o->list, call->list))
 		return 403;
 	if (call->verb == FAKE_MOVE && (s->no_moves || uid_taken(s, call->list, o->payload)))
 		return 501;
@@ -859,7 +830,7 @@ look_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		p->outcome = TS_OUTCOME_GONE;
 		c->i++;
 	}
-	else if (p->etag == NULL || strcmp(p->etag, etag_of(a->sights[0].rev)) != 0)
+	else if (p->etag == NULL || !same(p->etag, etag_of(a->sights[0].rev)))
 	{
 		p->outcome = TS_OUTCOME_CONFLICT;
 		c->i++;

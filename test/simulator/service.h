@@ -92,13 +92,6 @@ extern void fake_start(void);
 /* A service as it comes, empty. */
 extern void fake_init(FakeService *s);
 
-/*
- * Numbers in texts, on which no run is to spend its time: one between two texts,
- * and the one that a text begins with (0: none).
- */
-extern char *numbered(const char *before, int number, const char *after);
-extern int	number_at(const char *text);
-
 /* The service's clock: it never shows the same time twice. */
 extern int64 fake_now(FakeService *s);
 

@@ -55,7 +55,7 @@ saw(Run *run, const TsTask *task, int f)
 		Value	   *v = &run->values[i];
 		const char *text = task->value[v->field];
 
-		if ((f >= 0 && f != v->field) || text == NULL || strcmp(text, v->text) != 0)
+		if ((f >= 0 && f != v->field) || text == NULL || !same(text, v->text))
 			continue;
 		if (f < 0)
 			v->deleted = true;
@@ -262,7 +262,7 @@ some_object(Run *run, FakeService *s)
 		FakeObject *o = &s->objects[(start + i) % s->nobjects];
 
 		/* what the provider has just looked at, to overwrite it, is a race that nobody can win */
-		if (o->payload && !(s->looked_at && strcmp(s->looked_at, o->id) == 0))
+		if (o->payload && !(s->looked_at && same(s->looked_at, o->id)))
 			return o;
 	}
 	return NULL;
@@ -290,12 +290,12 @@ may_be_moved(Run *run, FakeService *s, const FakeObject *o)
 {
 	const MemDb *db = &run->w->store->db;
 
-	if (o->moved_in == run->nsyncs || (s->looked_at && strcmp(s->looked_at, o->id) == 0))
+	if (o->moved_in == run->nsyncs || (s->looked_at && same(s->looked_at, o->id)))
 		return false;
 	for (int i = 0; i < db->nlinks; i++)
 		if (db->links[i].used && db->links[i].external_id &&
 			world_service(run->w, db->links[i].mapping_id) == s &&
-			strcmp(db->links[i].external_id, o->id) == 0)
+			same(db->links[i].external_id, o->id))
 			return true;
 	return fake_member(o->payload, "keep")[0] != '\0';	/* made there */
 }
@@ -326,7 +326,7 @@ adopt_there(Run *run, FakeService *s, FakeObject *o)
 	TsTask		task = fake_task(o->payload);
 	const char *uid = NULL;
 
-	if (parent && strcmp(parent->list, o->list) == 0 && !fake_is_ancestor(s, o, parent))
+	if (parent && same(parent->list, o->list) && !fake_is_ancestor(s, o, parent))
 		uid = fake_uid(parent);
 	task.value[TS_PARENT_TASK_ID] = (char *) uid;
 	run_tell(run, "there", "parent", o->id, uid);

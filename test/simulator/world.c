@@ -117,7 +117,7 @@ expect_intent(World *w, FakeService *s, const TsRequest *req)
 
 		if (m->used && world_service(w, m->mapping_id) == s &&
 			(m->intent.kind == TS_PUSH_MOVE || m->intent.external_id == id ||
-			 (id && m->intent.external_id && strcmp(m->intent.external_id, id) == 0)))
+			 (id && m->intent.external_id && same(m->intent.external_id, id))))
 			return;
 	}
 	w->broken = psprintf("a write to %s without an intent", id ? id : "a new object");
@@ -301,11 +301,11 @@ link_inconsistency(World *w, const MemLink *l)
 		return t ? psprintf("the link of task %s at %s is dead", l->task_id, m->id) : NULL;
 	if (t == NULL)
 		return psprintf("the task of link %s at %s is gone", l->task_id, m->id);
-	if (strcmp(t->project, m->project_id) != 0)
+	if (!same(t->project, m->project_id))
 		return psprintf("task %s is not in the project of %s", l->task_id, m->id);
 	if (o == NULL || o->payload == NULL)
 		return psprintf("the object %s of task %s is not there", l->external_id, l->task_id);
-	if (strcmp(o->list, m->external_list_id) != 0)
+	if (!same(o->list, m->external_list_id))
 		return psprintf("object %s is in the wrong list", o->id);
 	here = projected(&t->fields);
 	there = fake_task(o->payload);
@@ -331,7 +331,7 @@ object_inconsistency(World *w, int service, const FakeObject *o)
 		const MemLink *l = &w->store->db.links[i];
 
 		n += l->used && l->external_id && (l->mapping_id[0] == 'M') == service &&
-			strcmp(l->external_id, o->id) == 0;
+			same(l->external_id, o->id);
 	}
 	return n == 1 ? NULL : psprintf("object %s has %d links", o->id, n);
 }
