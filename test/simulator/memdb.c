@@ -211,6 +211,8 @@ carries(MemStore *s, const TsMapping *m, const MemTask *t)
 static void
 write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 {
+	char	   *at = keep(s, ts_timestamp_text(s->now));
+
 	for (int i = 0; i < s->db.nmappings; i++)
 	{
 		const TsMapping *m = &s->db.mappings[i].m;
@@ -223,7 +225,7 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		c->task_id = t->id;
 		c->mapping_id = m->id;
 		c->fields = fields;
-		c->at = s->now;
+		c->at = at;
 		if (deleted)
 		{
 			c->old = MemoryContextAlloc(s->cxt, sizeof(TsTask));
@@ -462,21 +464,33 @@ mem_load_mappings(MemStore *s, const char *provider_id, const char *only, bool o
  * The store
  */
 
-/* The rows in use: what lies behind them is nothing anybody looks at. */
 #define TABLES(what) \
 	what(tasks, ntasks) what(links, nlinks) what(inbox, ninbox) what(intents, nintents) \
 	what(dead, ndead) what(changes, nchanges) what(conflicts, nconflicts) what(trash, ntrash) \
 	what(mappings, nmappings)
 
+/* Sets of tables. */
+#define NUMBER(array, count) number_of_##array,
+enum
+{
+	TABLES(NUMBER)
+	NTABLES
+};
+
+#define JUST(array) (1 << number_of_##array)
+#define ALL_TABLES ((1 << NTABLES) - 1)
+
+/* The rows in use: what lies behind them is nothing anybody looks at. */
 static void
-copy_db(MemDb *to, const MemDb *from)
+copy_tables(MemDb *to, const MemDb *from, int tables)
 {
 #define COPY_ROWS(array, count) \
-	memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count));
+	if (tables & JUST(array)) \
+		memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count));
 
 	TABLES(COPY_ROWS)
-	to->seq = from->seq;
-	to->task_writes = from->task_writes;
+	if (tables & JUST(tasks))
+		to->task_writes = from->task_writes;
 }
 
 /* The unit tests have the time to find a function of the store that forgets to_write(). */
@@ -487,10 +501,11 @@ copy_db(MemDb *to, const MemDb *from)
 #endif
 
 static bool
-equal_db(const MemDb *a, const MemDb *b)
+equal_tables(const MemDb *a, const MemDb *b, int tables)
 {
 #define EQUAL_ROWS(array, count) \
-	if (a->count != b->count || memcmp(a->array, b->array, sizeof(a->array[0]) * a->count) != 0) \
+	if ((tables & JUST(array)) && (a->count != b->count || \
+								   memcmp(a->array, b->array, sizeof(a->array[0]) * a->count) != 0)) \
 		return false;
 
 	TABLES(EQUAL_ROWS)
@@ -499,23 +514,13 @@ equal_db(const MemDb *a, const MemDb *b)
 
 /* Every function of the store that writes begins with this. */
 static MemStore *
-to_write(void *db)
+to_write(void *db, int tables)
 {
 	MemStore   *s = db;
 
-	if (!s->wrote)
-		copy_db(&s->saved, &s->db);
-	s->wrote = true;
+	copy_tables(&s->saved, &s->db, tables & ~s->written);
+	s->written |= tables;
 	return s;
-}
-
-static void
-roll_back(MemStore *s)
-{
-	if (!s->wrote)
-		return;
-	s->saved.seq = s->db.seq;	/* sequences do not roll back */
-	copy_db(&s->db, &s->saved);
 }
 
 static bool
@@ -528,8 +533,8 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 	if (s->before)
 		s->before(s->arg);
 	if (FINDS_FORGOTTEN)
-		copy_db(&s->saved, &s->db);
-	s->wrote = false;
+		copy_tables(&s->saved, &s->db, ALL_TABLES);
+	s->written = 0;
 	s->escape = &escape;
 	s->origin = NULL;
 	if (setjmp(escape) == 0)
@@ -542,13 +547,13 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 				  s->fail_code ? "the server is in trouble" : "the lock was not to be had");
 		}
 		s->origin = NULL;
-		if (FINDS_FORGOTTEN && !s->wrote && !equal_db(&s->db, &s->saved))
+		if (FINDS_FORGOTTEN && !equal_tables(&s->db, &s->saved, ALL_TABLES & ~s->written))
 			abort();
 		return true;
 	}
 	MemoryContextSwitchTo(old);
 	s->origin = NULL;
-	roll_back(s);
+	copy_tables(&s->db, &s->saved, s->written);
 	if (s->trace)
 		tap_note("       rolled back: %s", s->why);
 	ts_error(err, s->sqlstate, "%s", s->why);
@@ -686,14 +691,12 @@ read_times(MemStore *s, const TsMapping *m, TsLinkRow *row)
 	for (int i = 0; i < s->db.nchanges; i++)
 	{
 		const MemChange *c = &s->db.changes[i];
-		char	   *at;
 
-		if (c->synced || c->fields == 0 || !same(c->mapping_id, m->id) || !same(c->task_id, row->task_id))
+		if (c->synced || !same(c->mapping_id, m->id) || !same(c->task_id, row->task_id))
 			continue;
-		at = ts_timestamp_text(c->at);
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->fields & BIT(f))
-				row->local_times[f] = at;
+				row->local_times[f] = c->at;
 	}
 }
 
@@ -845,7 +848,7 @@ unlinked(void *db, const TsMapping *m, int *n)
 static void
 inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, JUST(inbox));
 
 	for (int i = 0; i < n && s->trace; i++)
 		tap_note("       %s: inbox %s %s", m->id, rows[i].external_id, rows[i].gone ? "gone"
@@ -920,7 +923,7 @@ inbox_drop(void *db, const TsMapping *m, const char **ids, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		MemInbox   *w = inbox_row(to_write(db), m->id, ids[i]);
+		MemInbox   *w = inbox_row(to_write(db, JUST(inbox)), m->id, ids[i]);
 
 		if (w)
 			w->used = false;
@@ -997,7 +1000,7 @@ note_owed(MemStore *s, const TsMapping *m, const char *task_id)
 	c = ADD(s, s->db.changes, s->db.nchanges);
 	c->task_id = keep_id(s, task_id);
 	c->mapping_id = m->id;
-	c->at = s->now;
+	c->at = keep(s, ts_timestamp_text(s->now));
 }
 
 /* Another link of the same task and provider, whose object is there. */
@@ -1040,7 +1043,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 static int
 relink_moves(void *db, const TsMapping *m)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, ALL_TABLES);
 	int			moved = 0;
 
 	s->origin = m->id;
@@ -1421,7 +1424,7 @@ orphan_quietly(MemStore *s, const TsMapping *m, const char *parent_id)
 static void
 apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, ALL_TABLES);
 
 	for (int i = 0; i < n && s->trace; i++)
 		if (changes[i].task_id)
@@ -1463,7 +1466,7 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 static void
 pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, JUST(mappings));
 	TsMapping  *row = &mem_mapping(s, m->id)->m;
 
 	if (end->cursor)
@@ -1542,7 +1545,7 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 static void
 intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, JUST(intents));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -1568,7 +1571,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 static void
 intents_doubt(void *db, const TsMapping *m)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, JUST(intents));
 
 	for (int i = 0; i < s->db.nintents; i++)
 		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, m->id) &&
@@ -1616,7 +1619,7 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 static void
 push_end(void *db, const TsMapping *m)
 {
-	MemStore   *s = to_write(db);
+	MemStore   *s = to_write(db, ALL_TABLES);
 
 	for (int i = 0; i < s->db.nchanges; i++)
 		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
@@ -1635,13 +1638,13 @@ push_end(void *db, const TsMapping *m)
 static void
 list_made(void *db, const TsMapping *m, const TsList *list)
 {
-	mem_mapping(to_write(db), m->id)->m.external_list_id = keep(db, list->id);
+	mem_mapping(to_write(db, JUST(mappings)), m->id)->m.external_list_id = keep(db, list->id);
 }
 
 static void
 list_agreed(void *db, const TsMapping *m, const char *name, const char *color, bool set_project)
 {
-	TsMapping  *row = &mem_mapping(to_write(db), m->id)->m;
+	TsMapping  *row = &mem_mapping(to_write(db, JUST(mappings)), m->id)->m;
 
 	row->base_name = keep(db, name);
 	row->base_color = keep(db, color);
@@ -1652,20 +1655,20 @@ list_agreed(void *db, const TsMapping *m, const char *name, const char *color, b
 static void
 hold(void *db, const TsMapping *m, const char *why)
 {
-	mem_mapping(to_write(db), m->id)->held = true;
+	mem_mapping(to_write(db, JUST(mappings)), m->id)->held = true;
 }
 
 static bool
 list_missing(void *db, const TsMapping *m)
 {
-	mem_mapping(to_write(db), m->id)->list_missing = true;
+	mem_mapping(to_write(db, JUST(mappings)), m->id)->list_missing = true;
 	return false;
 }
 
 static void
 mapping_end(void *db, const TsMapping *m, const TsError *err)
 {
-	MemMapping *row = mem_mapping(to_write(db), m->id);
+	MemMapping *row = mem_mapping(to_write(db, JUST(mappings)), m->id);
 
 	memcpy(row->error.sqlstate, err->sqlstate, sizeof(err->sqlstate));
 	row->error.message = keep(db, err->message);

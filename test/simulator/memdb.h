@@ -7,9 +7,9 @@
  * the semantics that the engine relies on: a body that fails is rolled back
  * whole, unique keys are unique, the journal is written for every mapping that
  * a task's change concerns but the one that a sync writes from, and what the
- * triggers on tasks do is done.  A transaction copies the database, which is
- * one struct of arrays, before it first writes; strings are never changed nor
- * freed.
+ * triggers on tasks do is done.  A transaction copies the tables, which are
+ * arrays in one struct, before it first writes to them; strings are never changed
+ * nor freed.
  *
  * "before" is called before every transaction and may end the process that is
  * simulated (by a longjmp of its own); the store itself fails a body where
@@ -93,7 +93,7 @@ typedef struct MemChange
 	char	   *task_id;
 	char	   *mapping_id;
 	TsFieldMask fields;
-	int64		at;
+	char	   *at;
 	bool		synced;
 	TsTask	   *old;			/* DELETE: the whole task; else NULL */
 } MemChange;
@@ -159,13 +159,13 @@ typedef struct MemStore
 	int			fail_in;		/* the so-manieth body from now fails at its end; 0: none */
 	const char *fail_code;		/* … and all after it, with this SQLSTATE; NULL: just that one, 55P03 */
 	bool		trace;			/* tell what is applied */
-	bool		wrote;			/* the transaction, so that there is something to roll back */
+	int			written;		/* the tables that the transaction writes, and saved before */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */
 	const char *sqlstate;		/* … and its error */
 	const char *why;
 	MemDb		db;
-	MemDb		saved;			/* as it was before the transaction wrote something */
+	MemDb		saved;			/* what the transaction writes, as it was */
 } MemStore;
 
 extern const TsStore memory_store;
