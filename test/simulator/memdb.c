@@ -82,7 +82,7 @@ static MemTask *
 task_row(MemStore *s, const char *id)
 {
 	for (int i = 0; i < s->db.ntasks; i++)
-		if (same(s->db.tasks[i].id, id))
+		if (same_id(s->db.tasks[i].id, id))
 			return &s->db.tasks[i];
 	return NULL;
 }
@@ -111,7 +111,7 @@ mem_link(MemStore *s, const char *task_id, const char *mapping_id)
 	{
 		MemLink    *l = &s->db.links[i];
 
-		if (l->used && same(l->mapping_id, mapping_id) && same(l->task_id, task_id))
+		if (l->used && same(l->mapping_id, mapping_id) && same_id(l->task_id, task_id))
 			return l;
 	}
 	return NULL;
@@ -146,7 +146,7 @@ intent_row(MemStore *s, const char *mapping_id, const char *task_id)
 {
 	for (int i = 0; i < s->db.nintents; i++)
 		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, mapping_id) &&
-			same(s->db.intents[i].intent.task_id, task_id))
+			same_id(s->db.intents[i].intent.task_id, task_id))
 			return &s->db.intents[i];
 	return NULL;
 }
@@ -165,7 +165,7 @@ static bool
 has_link(MemStore *s, const char *task_id, const char *provider_id)
 {
 	for (int i = 0; i < s->db.nlinks; i++)
-		if (s->db.links[i].used && same(s->db.links[i].task_id, task_id) &&
+		if (s->db.links[i].used && same_id(s->db.links[i].task_id, task_id) &&
 			same(mem_mapping(s, s->db.links[i].mapping_id)->m.provider_id, provider_id))
 			return true;
 	return false;
@@ -638,7 +638,7 @@ belongs(MemStore *s, const TsMapping *m, const MemTask *t)
 		const MemLink *l = &s->db.links[i];
 		const TsMapping *o = &mem_mapping(s, l->mapping_id)->m;
 
-		if (l->used && !l->dead && same(l->task_id, t->id) && !same(o->id, m->id) &&
+		if (l->used && !l->dead && same_id(l->task_id, t->id) && !same(o->id, m->id) &&
 			same(o->project_id, t->project) && !o->mirror)
 			return false;
 	}
@@ -653,7 +653,7 @@ comes_over(MemStore *s, const TsMapping *m, const MemTask *t)
 	{
 		const MemLink *l = &s->db.links[i];
 
-		if (m->native_moves && l->used && l->external_id && same(l->task_id, t->id) &&
+		if (m->native_moves && l->used && l->external_id && same_id(l->task_id, t->id) &&
 			!same(l->mapping_id, m->id) &&
 			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			return true;
@@ -692,7 +692,7 @@ read_times(MemStore *s, const TsMapping *m, TsLinkRow *row)
 	{
 		const MemChange *c = &s->db.changes[i];
 
-		if (c->synced || !same(c->mapping_id, m->id) || !same(c->task_id, row->task_id))
+		if (c->synced || !same(c->mapping_id, m->id) || !same_id(c->task_id, row->task_id))
 			continue;
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->fields & BIT(f))
@@ -731,7 +731,7 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 		read_times(s, m, row);
 		for (int i = 0; i < s->db.nconflicts; i++)
 			if (s->db.conflicts[i].conflict.resolution == NULL &&
-				same(s->db.conflicts[i].task_id, task_id) &&
+				same_id(s->db.conflicts[i].task_id, task_id) &&
 				same(s->db.conflicts[i].mapping_id, m->id))
 				row->frozen |= s->db.conflicts[i].conflict.fields;
 	}
@@ -969,7 +969,7 @@ static void
 move_journal(MemStore *s, const char *task_id, const char *from, char *to)
 {
 	for (int i = 0; i < s->db.nchanges; i++)
-		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+		if (!s->db.changes[i].synced && same_id(s->db.changes[i].task_id, task_id) &&
 			same(s->db.changes[i].mapping_id, from))
 			s->db.changes[i].mapping_id = to;
 }
@@ -994,7 +994,7 @@ note_owed(MemStore *s, const TsMapping *m, const char *task_id)
 	MemChange  *c;
 
 	for (int i = 0; i < s->db.nchanges; i++)
-		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+		if (!s->db.changes[i].synced && same_id(s->db.changes[i].task_id, task_id) &&
 			same(s->db.changes[i].mapping_id, m->id))
 			return;
 	c = ADD(s, s->db.changes, s->db.nchanges);
@@ -1481,7 +1481,7 @@ static bool
 in_doubt_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t)
 {
 	for (int i = 0; i < s->db.nintents; i++)
-		if (s->db.intents[i].used && same(s->db.intents[i].intent.task_id, t->id) &&
+		if (s->db.intents[i].used && same_id(s->db.intents[i].intent.task_id, t->id) &&
 			!same(s->db.intents[i].mapping_id, m->id) &&
 			same(mem_mapping(s, s->db.intents[i].mapping_id)->m.provider_id, m->provider_id))
 			return true;
@@ -1493,7 +1493,7 @@ is_hinted(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
 {
 	for (int i = 0; i < s->db.nchanges; i++)
 		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
-			same(s->db.changes[i].task_id, t->id))
+			same_id(s->db.changes[i].task_id, t->id))
 			return true;
 	if (l && l->retry_at && l->retry_at <= s->now)
 		return true;
