@@ -524,14 +524,11 @@ to_write(void *db, int tables)
 }
 
 static bool
-transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
+attempt(MemStore *s, void (*body) (void *arg), void *arg, TsError *err)
 {
-	MemStore   *s = db;
 	MemoryContext old = CurrentMemoryContext;
 	jmp_buf		escape;
 
-	if (s->before)
-		s->before(s->arg);
 	if (FINDS_FORGOTTEN)
 		copy_tables(&s->saved, &s->db, ALL_TABLES);
 	s->written = 0;
@@ -558,6 +555,16 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 		tap_note("       rolled back: %s", s->why);
 	ts_error(err, s->sqlstate, "%s", s->why);
 	return false;
+}
+
+static bool
+transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
+{
+	MemStore   *s = db;
+
+	if (s->before)
+		s->before(s->arg);
+	return attempt(s, body, arg, err);
 }
 
 static int64
@@ -1206,11 +1213,45 @@ resolve_parents(MemStore *s, const TsMapping *m)
 	}
 }
 
+static MemConflict *
+open_conflict(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	for (int i = 0; i < s->db.nconflicts; i++)
+	{
+		MemConflict *k = &s->db.conflicts[i];
+
+		if (k->conflict.resolution == NULL && same(k->mapping_id, mapping_id) &&
+			same_id(k->task_id, task_id))
+			return k;
+	}
+	return NULL;
+}
+
+/* What a record says of more fields, in addition or instead. */
+static void
+add_fields(MemStore *s, TsTask *task, const TsTask *more)
+{
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (more->known & BIT(f))
+			task->value[f] = keep(s, more->value[f]);
+	task->known |= more->known;
+}
+
+/* A decided conflict is a record; an open one is one row per task and mapping. */
 static void
 note_conflict(MemStore *s, const TsMapping *m, const TsChange *c)
 {
-	MemConflict *k = ADD(s, s->db.conflicts, s->db.nconflicts);
+	MemConflict *k = open_conflict(s, c->task_id, m->id);
 
+	if (c->conflict.resolution == NULL && k != NULL)
+	{
+		k->conflict.fields |= c->conflict.fields;
+		add_fields(s, &k->conflict.base, &c->conflict.base);
+		add_fields(s, &k->conflict.local, &c->conflict.local);
+		add_fields(s, &k->conflict.remote, &c->conflict.remote);
+		return;
+	}
+	k = ADD(s, s->db.conflicts, s->db.nconflicts);
 	k->task_id = keep_id(s, c->task_id);
 	k->mapping_id = m->id;
 	k->conflict = c->conflict;
@@ -1674,6 +1715,144 @@ mapping_end(void *db, const TsMapping *m, const TsError *err)
 	row->error.message = keep(db, err->message);
 	if (!ts_failed(err))
 		row->m.deletions_confirmed = false;
+}
+
+/*
+ * A person decides an open conflict: what src/api/conflict.c does.
+ */
+
+typedef struct Resolving
+{
+	MemStore   *s;
+	const char *task_id;
+	bool		use_remote;
+	TsFieldMask decided;		/* by an earlier conflict of the same task */
+} Resolving;
+
+/* What the service has may have changed since the conflict was found. */
+static void
+look_again(MemStore *s, const MemLink *l, MemConflict *k)
+{
+	TsTask		now;
+
+	if (l == NULL || l->payload == NULL)
+		return;
+	now = s->decode(l->payload);
+	now.known &= k->conflict.fields;
+	add_fields(s, &k->conflict.remote, &now);
+}
+
+/* Does the service still hold what it made of ours?  (It may keep no seconds.) */
+static bool
+is_ours_there(const MemLink *l, const TsTask *remote, TsField f)
+{
+	return l && remote->value[f] && (l->remote_base.known & l->local_base.known & BIT(f)) &&
+		l->local_base.value[f] && ts_value_equal(f, remote->value[f], l->remote_base.value[f]);
+}
+
+/* The service's values as they would be here. */
+static TsTask
+values_there(MemStore *s, const TsMapping *m, const MemLink *l, const TsTask *remote)
+{
+	TsTask		there = *remote;
+	const char *uid = remote->value[TS_PARENT_TASK_ID];
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (is_ours_there(l, remote, f))
+			there.value[f] = l->local_base.value[f];
+		else if (there.value[f] == NULL)
+			there.value[f] = (char *) ts_field_info[f].fallback;
+	there.value[TS_PARENT_TASK_ID] = parents(s, m, &uid, 1)[0];
+	return there;
+}
+
+/* The bases after the decision; the fields that are to be sent are answered. */
+static TsFieldMask
+move_bases(MemLink *l, const MemConflict *k, const TsTask *here, const TsTask *there)
+{
+	TsFieldMask to_send = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		bool		agreed = ts_value_equal(f, here->value[f], there->value[f]);
+
+		if (!(k->conflict.fields & BIT(f)))
+			continue;
+		l->remote_base.value[f] = k->conflict.remote.value[f];
+		l->local_base.value[f] = agreed ? here->value[f] : NULL;
+		to_send |= agreed ? 0 : BIT(f);
+	}
+	l->remote_base.known |= k->conflict.fields;
+	l->local_base.known = (l->local_base.known | k->conflict.fields) & ~to_send;
+	return to_send;
+}
+
+static void
+resolve(Resolving *r, MemConflict *k)
+{
+	MemStore   *s = r->s;
+	const TsMapping *m = &mem_mapping(s, k->mapping_id)->m;
+	MemTask    *t = mem_task(s, r->task_id);
+	MemLink    *l = mem_link(s, r->task_id, m->id);
+	TsTask		here = t->fields;
+	TsTask		there,
+				patch;
+	TsFieldMask to_send;
+
+	look_again(s, l, k);
+	there = patch = values_there(s, m, l, &k->conflict.remote);
+	patch.known = r->use_remote
+		? ts_task_diff(&there, &here, k->conflict.fields & ~r->decided) : 0;
+	add_fields(s, &here, &patch);
+	s->origin = m->id;
+	if (patch.known)
+		update_task(s, t, &patch);
+	s->origin = NULL;
+	r->decided |= k->conflict.fields;
+	k->conflict.resolution = r->use_remote ? "REMOTE" : "LOCAL";
+	to_send = l ? move_bases(l, k, &here, &there) : 0;
+	if (to_send)
+	{
+		MemChange  *c = ADD(s, s->db.changes, s->db.nchanges);
+
+		c->task_id = t->id;
+		c->mapping_id = m->id;
+		c->fields = to_send;
+		c->at = keep(s, ts_timestamp_text(s->now));
+	}
+}
+
+/* The home's conflict first: its service is whom "remote" means. */
+static void
+resolve_body(void *arg)
+{
+	Resolving  *r = arg;
+	MemStore   *s = to_write(r->s, ALL_TABLES);
+	const char *home = mem_task(s, r->task_id)->home;
+
+	for (int mirrors = 0; mirrors < 2; mirrors++)
+		for (int i = 0; i < s->db.nmappings; i++)
+		{
+			const TsMapping *m = &s->db.mappings[i].m;
+			MemConflict *k = open_conflict(s, r->task_id, m->id);
+
+			if (k && same(m->provider_id, home) == !mirrors)
+				resolve(r, k);
+		}
+}
+
+bool
+mem_resolve(MemStore *s, const char *task_id, bool use_remote)
+{
+	Resolving	r = {s, task_id, use_remote};
+	TsError		err = {0};
+	int			fail_in = s->fail_in;
+	bool		done;
+
+	s->fail_in = 0;				/* which is meant for syncs */
+	done = attempt(s, resolve_body, &r, &err);
+	s->fail_in = fail_in;
+	return done;
 }
 
 const TsStore memory_store = {

@@ -152,6 +152,7 @@ typedef struct MemStore
 {
 	MemoryContext cxt;			/* of all strings */
 	TsFieldMask carries;
+	TsTask		(*decode) (const char *payload);
 	int64		now;
 	int			nids;
 	void		(*before) (void *arg);
@@ -185,6 +186,12 @@ extern char *mem_insert(MemStore *s, const char *project, const TsTask *fields);
 extern void mem_update(MemStore *s, const char *task_id, const TsTask *fields);
 extern void mem_delete(MemStore *s, const char *task_id);
 extern void mem_move(MemStore *s, const char *task_id, const char *project);
+
+/*
+ * Decides all open conflicts of a task: what is here stands, or what is there.
+ * False if that cannot be (the parents would go in a circle).
+ */
+extern bool mem_resolve(MemStore *s, const char *task_id, bool use_remote);
 
 /* NULL where there is none (any more). */
 extern MemTask *mem_task(MemStore *s, const char *task_id);

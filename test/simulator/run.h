@@ -83,6 +83,7 @@ typedef struct Run
 	bool		recurrences;
 	bool		flips;			/* mappings change their direction */
 	bool		audits;			/* now and then everything is compared */
+	bool		decides;		/* a person decides some lists' conflicts */
 
 	int			nsyncs;
 	int			nvalues;
@@ -106,6 +107,7 @@ extern char *run_seed(Run *run);
 
 /* users.c */
 extern void users_act(Run *run);
+extern bool users_resolve(Run *run);	/* the open conflicts of some task; false: there are none */
 
 /* checks.c */
 extern char *check_run(Run *run);

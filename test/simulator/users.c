@@ -217,12 +217,81 @@ recur_here(Run *run, MemTask *t)
 	mem_update(run->w->store, t->id, &patch);
 }
 
+static MemTask *
+some_task_in_conflict(Run *run)
+{
+	MemDb	   *db = &run->w->store->db;
+	int			start = run_any(run, db->nconflicts);
+
+	for (int i = 0; i < db->nconflicts; i++)
+	{
+		const MemConflict *k = &db->conflicts[(start + i) % db->nconflicts];
+
+		if (k->conflict.resolution == NULL && mem_task(run->w->store, k->task_id))
+			return mem_task(run->w->store, k->task_id);
+	}
+	return NULL;
+}
+
+/*
+ * Who decides has seen both values of the fields in conflict: the one that is
+ * gone now must not come back, and the one that was taken from there may.
+ */
+static void
+decided(Run *run, const TsTask *was, const TsTask *now, const TsConflict *k)
+{
+	for (int i = 0; i < run->nvalues; i++)
+	{
+		Value	   *v = &run->values[i];
+		bool		was_here = same(v->text, was->value[v->field]);
+		bool		is_here = same(v->text, now->value[v->field]);
+
+		if (!(k->fields & TS_FIELD_BIT(v->field)))
+			continue;
+		if (is_here && !was_here)
+			v->edited = false;
+		else if (!is_here && (was_here || same(v->text, k->remote.value[v->field])))
+			v->edited = true;
+	}
+}
+
+static void
+resolve_here(Run *run, MemTask *t)
+{
+	MemDb	   *db = &run->w->store->db;
+	TsTask		was = t->fields;
+	bool		use_remote = run_one_in(run, 2);
+	bool		open[MEM_MAX_CONFLICTS];
+
+	for (int i = 0; i < db->nconflicts; i++)
+		open[i] = db->conflicts[i].conflict.resolution == NULL && same(db->conflicts[i].task_id, t->id);
+	run_tell(run, "here", "resolve", t->id, use_remote ? "USE_REMOTE" : "KEEP_LOCAL");
+	if (!mem_resolve(run->w->store, t->id, use_remote))
+		(void) mem_resolve(run->w->store, t->id, false);
+	for (int i = 0; i < db->nconflicts; i++)
+		if (open[i])
+			decided(run, &was, &t->fields, &db->conflicts[i].conflict);
+}
+
+bool
+users_resolve(Run *run)
+{
+	MemTask    *t = some_task_in_conflict(run);
+
+	if (t)
+		resolve_here(run, t);
+	return t != NULL;
+}
+
 static void
 act_here(Run *run)
 {
 	MemTask    *t = some_task(run);
-	int			what = run_any(run, 24);
+	int			what;
 
+	if (run->decides && run_one_in(run, 6) && users_resolve(run))
+		return;
+	what = run_any(run, 24);
 	if (t == NULL || what < 4)
 		create_here(run);
 	else if (what < 17)

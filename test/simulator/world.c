@@ -67,6 +67,7 @@ world_create(void)
 	w->clock = INT64CONST(1767225600000000);	/* 2026-01-01 */
 	w->mass_delete_minimum = 10;
 	w->store = mem_create(FAKE_CARRIES);
+	w->store->decode = fake_task;
 	w->store->before = before_transaction;
 	w->store->arg = w;
 	mem_add_mapping(w->store, "A", "P1", "pa", "A");
