@@ -545,7 +545,10 @@ attempt(MemStore *s, void (*body) (void *arg), void *arg, TsError *err)
 		}
 		s->origin = NULL;
 		if (FINDS_FORGOTTEN && !equal_tables(&s->db, &s->saved, ALL_TABLES & ~s->written))
+		{
+			tap_note("a function of the store writes without to_write()");
 			abort();
+		}
 		return true;
 	}
 	MemoryContextSwitchTo(old);
