@@ -4,8 +4,8 @@
  *	  resolve_conflict: a person decides what a sync could not.
  *
  * An open conflict holds the fields that both sides changed, and what the
- * service has in them.  Whatever is decided, that is what it had, so it becomes
- * the remote base.  The local base follows where both sides now hold the same;
+ * service had in them; the link knows what it has had since.  Whatever is
+ * decided, that is what it has, so it becomes the remote base.  The local base follows where both sides now hold the same;
  * where they don't, the field has no local base any more, and so is sent.
  *
  *-------------------------------------------------------------------------
@@ -16,6 +16,7 @@
 #include "store/backend.h"
 #include "track/track.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(tasksync_resolve_conflict);
 
@@ -120,15 +121,55 @@ open_conflicts(const Resolving *r, int *n)
 	return conflicts;
 }
 
+/*
+ * The service may have changed its values since the conflict was found, or the
+ * object be another one: what the link last saw counts, and nothing would ever
+ * tell of it again.
+ */
+static void
+look_again(OpenConflict *k, const TsLinkRow *row)
+{
+	const TsProvider *provider = k->db.provider_type ? ts_provider_lookup(k->db.provider_type) : NULL;
+	TsCodecOptions opt = {
+		.default_time_zone = ts_floating_time_zone(),
+		.now = ts_unix_microseconds(GetCurrentTimestamp())
+	};
+	TsRemoteTask seen = {0};
+	TsError		err = {0};
+
+	if (provider == NULL || row->payload == NULL)
+		return;
+	opt.settings = ts_load_provider(k->m.provider_id, k->m.user_id)->settings;
+	if (!provider->decode(row->payload, row->payload_len, &opt, &seen, &err) || !seen.is_task)
+		return;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (k->fields & seen.task.known & TS_FIELD_BIT(f))
+		{
+			k->remote.known |= TS_FIELD_BIT(f);
+			k->remote.value[f] = seen.task.value[f];
+		}
+}
+
+/* Does the service still hold what it made of ours?  (It may keep no seconds.) */
+static bool
+is_ours_there(const OpenConflict *k, const TsLinkRow *row, TsField f)
+{
+	return k->remote.value[f] && (row->remote_base.known & row->local_base.known & TS_FIELD_BIT(f)) &&
+		row->local_base.value[f] &&
+		ts_value_equal(f, k->remote.value[f], row->remote_base.value[f]);
+}
+
 /* The service's values as our side holds them: the parent is a task here. */
 static void
-values_there(OpenConflict *k)
+values_there(OpenConflict *k, const TsLinkRow *row)
 {
 	const char *uid = k->remote.value[TS_PARENT_TASK_ID];
 
 	k->there = k->remote;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if (k->there.value[f] == NULL && ts_field_info[f].fallback)
+		if (is_ours_there(k, row, f))
+			k->there.value[f] = row->local_base.value[f];
+		else if (k->there.value[f] == NULL && ts_field_info[f].fallback)
 			k->there.value[f] = unconstify(char *, ts_field_info[f].fallback);
 	if (k->m.id)
 		k->there.value[TS_PARENT_TASK_ID] = ts_store_parents(&k->db, &k->m, &uid, 1)[0];
@@ -270,12 +311,13 @@ static void
 close_conflict(const Resolving *r, const OpenConflict *k)
 {
 	static TsStatement stmt = {
-		"UPDATE tasksync.task_conflict k SET resolution = $3, resolved_at = pg_catalog.now()"
-		" WHERE k.id = $1 AND k.user_id = $2",
-		{UUIDOID, TEXTOID, TEXTOID}
+		"UPDATE tasksync.task_conflict k SET resolution = $3, resolved_at = pg_catalog.now(),"
+		" remote = $4::jsonb WHERE k.id = $1 AND k.user_id = $2",
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
 
-	ts_run(&stmt, ts_uuid(k->id), ts_text(r->call->user_id), ts_text(recorded_as[r->resolution]));
+	ts_run(&stmt, ts_uuid(k->id), ts_text(r->call->user_id), ts_text(recorded_as[r->resolution]),
+		   record(&k->remote));
 }
 
 static void
@@ -285,7 +327,8 @@ resolve(Resolving *r, OpenConflict *k)
 	TsChange	change = {.task_id = r->task_id,.link_action = TS_LINK_KEEP};
 	TsFieldMask to_send;
 
-	values_there(k);
+	look_again(k, row);
+	values_there(k, row);
 	change.task_patch = patch_of(r, k, &row->local);
 	if (change.task_patch.known)
 	{

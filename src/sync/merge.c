@@ -58,11 +58,14 @@ conflict_from_plan(const TsLinkRow *row, const TsPlan *plan, const TsRemoteTask 
 				   TsChange *change)
 {
 	TsConflict *k = &change->conflict;
+	TsFieldMask resting = row->has_local && remote ? row->frozen : 0;
 
-	if (plan->conflicts == 0 && !plan->edit_beat_delete)
+	if (plan->conflicts == 0 && resting == 0 && !plan->edit_beat_delete)
 		return;
 	change->has_conflict = true;
 	k->fields = plan->conflicts;
+	if ((plan->local_won | plan->remote_won) == 0)
+		k->fields |= resting;	/* an open conflict is kept up to date */
 	if (plan->edit_beat_delete)
 	{
 		k->fields = plan->local_patch.known | plan->remote_patch.known;

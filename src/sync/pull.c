@@ -61,7 +61,7 @@ mark_seen(TsRun *r, const char *id)
 		return;
 	if (r->nseen * 2 >= r->seen_size)
 	{
-		int			size = r->seen_size ? r->seen_size * 2 : 1024;
+		int			size = r->seen_size ? r->seen_size * 2 : 64;
 		uint64	   *set = MemoryContextAllocZero(r->cxt, sizeof(uint64) * size);
 
 		for (int i = 0; i < r->seen_size; i++)

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "task/datetime.h"
-#include "lib/stringinfo.h"
 
 /*
  * ts_days_from_civil
@@ -241,32 +240,64 @@ ts_timestamp_parse(const char *s, int64 *usec)
 	return true;
 }
 
-/* ".25", without trailing zeros as PostgreSQL prints it; nothing for zero */
-static void
-append_fraction(StringInfo out, int usec)
+/* Writes exactly n digits: what take_digits() reads. */
+static char *
+put_digits(char *out, int n, int value)
 {
+	for (int i = n - 1; i >= 0; i--)
+	{
+		out[i] = '0' + value % 10;
+		value /= 10;
+	}
+	return out + n;
+}
+
+static char *
+put_char(char *out, char c)
+{
+	*out = c;
+	return out + 1;
+}
+
+static char *
+put_date(char *out, const TsCivil *wall)
+{
+	out = put_char(put_digits(out, 4, wall->year), '-');
+	out = put_char(put_digits(out, 2, wall->month), '-');
+	return put_digits(out, 2, wall->day);
+}
+
+/* The fraction without trailing zeros as PostgreSQL prints it; nothing for zero. */
+static char *
+put_time(char *out, const TsCivil *wall, int usec)
+{
+	out = put_char(put_digits(out, 2, wall->hour), ':');
+	out = put_char(put_digits(out, 2, wall->minute), ':');
+	out = put_digits(out, 2, wall->second);
 	if (usec == 0)
-		return;
-	appendStringInfo(out, ".%06d", usec);
-	while (out->data[out->len - 1] == '0')
-		out->data[--out->len] = '\0';
+		return out;
+	out = put_digits(put_char(out, '.'), 6, usec);
+	while (out[-1] == '0')
+		out--;
+	return out;
 }
 
 char *
 ts_date_text(const TsCivil *wall)
 {
-	return psprintf("%04d-%02d-%02d", wall->year, wall->month, wall->day);
+	char	   *text = palloc(sizeof("9999-12-31"));
+
+	*put_date(text, wall) = '\0';
+	return text;
 }
 
 char *
 ts_time_text(const TsCivil *wall, int usec)
 {
-	StringInfoData out;
+	char	   *text = palloc(sizeof("23:59:59.999999"));
 
-	initStringInfo(&out);
-	appendStringInfo(&out, "%02d:%02d:%02d", wall->hour, wall->minute, wall->second);
-	append_fraction(&out, usec);
-	return out.data;
+	*put_time(text, wall, usec) = '\0';
+	return text;
 }
 
 /*
@@ -276,7 +307,8 @@ ts_time_text(const TsCivil *wall, int usec)
 char *
 ts_timestamp_text(int64 usec)
 {
-	StringInfoData out;
+	char	   *text;
+	char	   *end;
 	TsCivil		wall;
 	int64		seconds = usec / TS_USECS_PER_SEC;
 	int			fraction = usec % TS_USECS_PER_SEC;
@@ -288,11 +320,8 @@ ts_timestamp_text(int64 usec)
 	}
 	if (!ts_wall_from_seconds(seconds, &wall))
 		return NULL;
-	initStringInfo(&out);
-	appendStringInfo(&out, "%04d-%02d-%02dT%02d:%02d:%02d",
-					 wall.year, wall.month, wall.day,
-					 wall.hour, wall.minute, wall.second);
-	append_fraction(&out, fraction);
-	appendStringInfoString(&out, "+00:00");
-	return out.data;
+	text = palloc(sizeof("9999-12-31T23:59:59.999999+00:00"));
+	end = put_char(put_date(text, &wall), 'T');
+	strcpy(put_time(end, &wall, fraction), "+00:00");
+	return text;
 }

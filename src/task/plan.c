@@ -334,7 +334,7 @@ settle_conflict(Merge *m, TsFieldMask fields)
 	else if (!based && local_blank && in->direction != TS_TO_PROVIDER)
 		take_remote(m, fields);
 	else if (in->policy == TS_MANUAL && in->direction == TS_BIDIRECTIONAL)
-		m->out->conflicts |= differ;
+		m->out->conflicts |= fields;	/* they rest together */
 	else if (local_wins(in, fields))
 	{
 		keep_local(m, fields);
@@ -392,7 +392,7 @@ merge_register(Merge *m, TsFieldMask fields)
 			 in->direction != TS_TO_PROVIDER)
 		break_circle(m, fields);
 	else if (there && (fields & in->swinging) && in->direction == TS_BIDIRECTIONAL)
-		m->out->conflicts |= differ;
+		m->out->conflicts |= fields;
 	else if (here && there && fields == BIT(TS_TAGS) &&
 			 in->direction == TS_BIDIRECTIONAL && in->local_base && in->remote_base)
 		merge_tags(m);
@@ -432,7 +432,7 @@ plan_both_there(const TsPlanInput *in, TsPlan *out)
 	{
 		TsFieldMask fields = register_of(in, f) & carried;
 
-		if ((BIT(f) & carried) && !(done & BIT(f)))
+		if ((BIT(f) & carried) && !(done & BIT(f)) && !(register_of(in, f) & in->frozen))
 			merge_register(&m, fields);
 		done |= fields;
 	}

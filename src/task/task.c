@@ -90,7 +90,7 @@ tags_equal(const char *a, const char *b)
 bool
 ts_value_equal(TsField f, const char *a, const char *b)
 {
-	if (a == NULL || b == NULL)
+	if (a == NULL || b == NULL || a == b)
 		return a == b;
 	if (strcmp(a, b) == 0)
 		return true;

@@ -20,12 +20,6 @@
 #include "run.h"
 
 static bool
-same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool
 is_kept(const TsTask *task, const Value *v)
 {
 	return (task->known & TS_FIELD_BIT(v->field)) && same(task->value[v->field], v->text);
@@ -97,7 +91,7 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 	{
 		const Value *v = &run->values[i];
 
-		if (v->field != f || strcmp(v->text, text) != 0)
+		if (v->field != f || !same(v->text, text))
 			continue;
 		/* A mapping that goes to the provider only lets their edits be, until it is flipped. */
 		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips &&
@@ -122,7 +116,7 @@ wrong_time(const Run *run, const MemTask *t)
 
 		if (time->item != item_of(&t->fields) || strncmp(time->text, text, 5) != 0)
 			continue;
-		if (!time->here || strcmp(time->text, text) == 0)
+		if (!time->here || same(time->text, text))
 			return NULL;
 		here = true;
 	}
@@ -147,7 +141,7 @@ wrong_task(Run *run, const MemTask *t)
 		wrong = wrong_value(run, t, tracked[f]);
 	/* Nobody remembers what else was in a task that only FROM_PROVIDER mappings knew. */
 	if (!wrong && t->id[0] == '0' && !(run->flips && run->items[item_of(&t->fields)].deleted) &&
-		!same(t->fields.value[TS_URL], psprintf("https://example.org/%d", item_of(&t->fields))))
+		!same(t->fields.value[TS_URL], numbered("https://example.org/", item_of(&t->fields), "")))
 		wrong = psprintf("task %s lost its url, which no service has", t->id);
 	return wrong;
 }

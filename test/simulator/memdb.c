@@ -17,16 +17,21 @@
 #define BIT TS_FIELD_BIT
 #define RETRY_DELAY 1			/* of the store's clock, which counts changes */
 
-static bool
-same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
+static MemTask *task_row(MemStore *s, const char *id);
 
 static char *
 keep(MemStore *s, const char *text)
 {
 	return text ? MemoryContextStrdup(s->cxt, text) : NULL;
+}
+
+/* The id of a task: one text, so that mostly its address says who is meant. */
+static char *
+keep_id(MemStore *s, const char *task_id)
+{
+	MemTask    *t = task_row(s, task_id);
+
+	return t ? t->id : keep(s, task_id);
 }
 
 static void
@@ -77,7 +82,7 @@ static MemTask *
 task_row(MemStore *s, const char *id)
 {
 	for (int i = 0; i < s->db.ntasks; i++)
-		if (same(s->db.tasks[i].id, id))
+		if (same_id(s->db.tasks[i].id, id))
 			return &s->db.tasks[i];
 	return NULL;
 }
@@ -106,7 +111,7 @@ mem_link(MemStore *s, const char *task_id, const char *mapping_id)
 	{
 		MemLink    *l = &s->db.links[i];
 
-		if (l->used && same(l->task_id, task_id) && same(l->mapping_id, mapping_id))
+		if (l->used && same(l->mapping_id, mapping_id) && same_id(l->task_id, task_id))
 			return l;
 	}
 	return NULL;
@@ -141,7 +146,7 @@ intent_row(MemStore *s, const char *mapping_id, const char *task_id)
 {
 	for (int i = 0; i < s->db.nintents; i++)
 		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, mapping_id) &&
-			same(s->db.intents[i].intent.task_id, task_id))
+			same_id(s->db.intents[i].intent.task_id, task_id))
 			return &s->db.intents[i];
 	return NULL;
 }
@@ -160,7 +165,7 @@ static bool
 has_link(MemStore *s, const char *task_id, const char *provider_id)
 {
 	for (int i = 0; i < s->db.nlinks; i++)
-		if (s->db.links[i].used && same(s->db.links[i].task_id, task_id) &&
+		if (s->db.links[i].used && same_id(s->db.links[i].task_id, task_id) &&
 			same(mem_mapping(s, s->db.links[i].mapping_id)->m.provider_id, provider_id))
 			return true;
 	return false;
@@ -206,6 +211,8 @@ carries(MemStore *s, const TsMapping *m, const MemTask *t)
 static void
 write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 {
+	char	   *at = keep(s, ts_timestamp_text(s->now));
+
 	for (int i = 0; i < s->db.nmappings; i++)
 	{
 		const TsMapping *m = &s->db.mappings[i].m;
@@ -218,10 +225,12 @@ write_journal(MemStore *s, const MemTask *t, TsFieldMask fields, bool deleted)
 		c->task_id = t->id;
 		c->mapping_id = m->id;
 		c->fields = fields;
-		c->at = s->now;
-		c->deleted = deleted;
+		c->at = at;
 		if (deleted)
-			c->old = t->fields;
+		{
+			c->old = MemoryContextAlloc(s->cxt, sizeof(TsTask));
+			*c->old = t->fields;
+		}
 	}
 }
 
@@ -280,13 +289,15 @@ static void
 insert_task(MemStore *s, const char *id, const char *project, const char *home, const TsTask *fields)
 {
 	MemTask    *t = task_row(s, id);
+	char	   *kept_id;
 
 	if (t == NULL)
 		t = ADD(s, s->db.tasks, s->db.ntasks);
 	else if (t->exists)
 		raise(s, "23505", "duplicate key of a task");
+	kept_id = t->id ? t->id : keep(s, id);
 	memset(t, 0, sizeof(*t));
-	t->id = keep(s, id);
+	t->id = kept_id;
 	t->exists = true;
 	t->project = keep(s, project);
 	t->home = keep(s, home);
@@ -366,8 +377,9 @@ mem_move(MemStore *s, const char *task_id, const char *project)
 MemStore *
 mem_create(TsFieldMask carried)
 {
-	MemStore   *s = palloc0(sizeof(MemStore));
+	MemStore   *s = palloc(sizeof(MemStore));
 
+	memset(s, 0, offsetof(MemStore, db) + offsetof(MemDb, tasks));
 	s->cxt = CurrentMemoryContext;
 	s->carries = carried;
 	return s;
@@ -452,37 +464,74 @@ mem_load_mappings(MemStore *s, const char *provider_id, const char *only, bool o
  * The store
  */
 
+#define TABLES(what) \
+	what(tasks, ntasks) what(links, nlinks) what(inbox, ninbox) what(intents, nintents) \
+	what(dead, ndead) what(changes, nchanges) what(conflicts, nconflicts) what(trash, ntrash) \
+	what(mappings, nmappings)
+
+/* Sets of tables. */
+#define NUMBER(array, count) number_of_##array,
+enum
+{
+	TABLES(NUMBER)
+	NTABLES
+};
+
+#define JUST(array) (1 << number_of_##array)
+#define ALL_TABLES ((1 << NTABLES) - 1)
+
 /* The rows in use: what lies behind them is nothing anybody looks at. */
 static void
-copy_db(MemDb *to, const MemDb *from)
+copy_tables(MemDb *to, const MemDb *from, int tables)
 {
 #define COPY_ROWS(array, count) \
-	memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count))
+	if (tables & JUST(array)) \
+		memcpy(to->array, from->array, sizeof(from->array[0]) * (to->count = from->count));
 
-	COPY_ROWS(tasks, ntasks);
-	COPY_ROWS(links, nlinks);
-	COPY_ROWS(inbox, ninbox);
-	COPY_ROWS(intents, nintents);
-	COPY_ROWS(dead, ndead);
-	COPY_ROWS(changes, nchanges);
-	COPY_ROWS(conflicts, nconflicts);
-	COPY_ROWS(trash, ntrash);
-	COPY_ROWS(mappings, nmappings);
-	to->seq = from->seq;
-	to->task_writes = from->task_writes;
-#undef COPY_ROWS
+	TABLES(COPY_ROWS)
+	if (tables & JUST(tasks))
+		to->task_writes = from->task_writes;
+}
+
+/* The unit tests have the time to find a function of the store that forgets to_write(). */
+#ifdef PGSHIM_ARENA
+#define FINDS_FORGOTTEN false
+#else
+#define FINDS_FORGOTTEN true
+#endif
+
+static bool
+equal_tables(const MemDb *a, const MemDb *b, int tables)
+{
+#define EQUAL_ROWS(array, count) \
+	if ((tables & JUST(array)) && (a->count != b->count || \
+								   memcmp(a->array, b->array, sizeof(a->array[0]) * a->count) != 0)) \
+		return false;
+
+	TABLES(EQUAL_ROWS)
+	return true;
+}
+
+/* Every function of the store that writes begins with this. */
+static MemStore *
+to_write(void *db, int tables)
+{
+	MemStore   *s = db;
+
+	copy_tables(&s->saved, &s->db, tables & ~s->written);
+	s->written |= tables;
+	return s;
 }
 
 static bool
-transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
+attempt(MemStore *s, void (*body) (void *arg), void *arg, TsError *err)
 {
-	MemStore   *s = db;
 	MemoryContext old = CurrentMemoryContext;
 	jmp_buf		escape;
 
-	if (s->before)
-		s->before(s->arg);
-	copy_db(&s->saved, &s->db);
+	if (FINDS_FORGOTTEN)
+		copy_tables(&s->saved, &s->db, ALL_TABLES);
+	s->written = 0;
 	s->escape = &escape;
 	s->origin = NULL;
 	if (setjmp(escape) == 0)
@@ -495,16 +544,30 @@ transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
 				  s->fail_code ? "the server is in trouble" : "the lock was not to be had");
 		}
 		s->origin = NULL;
+		if (FINDS_FORGOTTEN && !equal_tables(&s->db, &s->saved, ALL_TABLES & ~s->written))
+		{
+			tap_note("a function of the store writes without to_write()");
+			abort();
+		}
 		return true;
 	}
 	MemoryContextSwitchTo(old);
 	s->origin = NULL;
-	s->saved.seq = s->db.seq;	/* sequences do not roll back */
-	copy_db(&s->db, &s->saved);
+	copy_tables(&s->db, &s->saved, s->written);
 	if (s->trace)
 		tap_note("       rolled back: %s", s->why);
 	ts_error(err, s->sqlstate, "%s", s->why);
 	return false;
+}
+
+static bool
+transact(void *db, void (*body) (void *arg), void *arg, TsError *err)
+{
+	MemStore   *s = db;
+
+	if (s->before)
+		s->before(s->arg);
+	return attempt(s, body, arg, err);
 }
 
 static int64
@@ -541,7 +604,7 @@ static char **
 external_ids(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	char	  **ids = palloc(sizeof(char *) * MEM_MAX_LINKS);
+	char	  **ids = palloc(sizeof(char *) * s->db.nlinks);
 
 	*n = 0;
 	for (int i = 0; i < s->db.nlinks; i++)
@@ -585,7 +648,7 @@ belongs(MemStore *s, const TsMapping *m, const MemTask *t)
 		const MemLink *l = &s->db.links[i];
 		const TsMapping *o = &mem_mapping(s, l->mapping_id)->m;
 
-		if (l->used && !l->dead && same(l->task_id, t->id) && !same(o->id, m->id) &&
+		if (l->used && !l->dead && same_id(l->task_id, t->id) && !same(o->id, m->id) &&
 			same(o->project_id, t->project) && !o->mirror)
 			return false;
 	}
@@ -600,7 +663,7 @@ comes_over(MemStore *s, const TsMapping *m, const MemTask *t)
 	{
 		const MemLink *l = &s->db.links[i];
 
-		if (m->native_moves && l->used && l->external_id && same(l->task_id, t->id) &&
+		if (m->native_moves && l->used && l->external_id && same_id(l->task_id, t->id) &&
 			!same(l->mapping_id, m->id) &&
 			same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			return true;
@@ -615,11 +678,12 @@ look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row
 	for (int i = 0; i < s->db.nmappings; i++)
 	{
 		const TsMapping *o = &s->db.mappings[i].m;
-		MemLink    *l = mem_link(s, t->id, o->id);
+		MemLink    *l;
 
 		if (!same(o->project_id, t->project) || same(o->project_id, m->project_id) ||
 			o->direction == TS_FROM_PROVIDER)
 			continue;
+		l = mem_link(s, t->id, o->id);
 		row->project_mapped = true;
 		row->elsewhere |= l && l->external_id &&
 			(!o->mirror || same(o->provider_id, t->home) || same(o->id, home_mapping(s, t->project)->id));
@@ -638,11 +702,11 @@ read_times(MemStore *s, const TsMapping *m, TsLinkRow *row)
 	{
 		const MemChange *c = &s->db.changes[i];
 
-		if (!same(c->task_id, row->task_id) || !same(c->mapping_id, m->id) || c->synced)
+		if (c->synced || !same(c->mapping_id, m->id) || !same_id(c->task_id, row->task_id))
 			continue;
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->fields & BIT(f))
-				row->local_times[f] = ts_timestamp_text(c->at);
+				row->local_times[f] = c->at;
 	}
 }
 
@@ -677,7 +741,7 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 		read_times(s, m, row);
 		for (int i = 0; i < s->db.nconflicts; i++)
 			if (s->db.conflicts[i].conflict.resolution == NULL &&
-				same(s->db.conflicts[i].task_id, task_id) &&
+				same_id(s->db.conflicts[i].task_id, task_id) &&
 				same(s->db.conflicts[i].mapping_id, m->id))
 				row->frozen |= s->db.conflicts[i].conflict.fields;
 	}
@@ -725,7 +789,7 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 	  int n)
 {
 	MemStore   *s = db;
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -756,7 +820,7 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 static TsLinkRow *
 links_by_task(void *db, const TsMapping *m, const char **task_ids, int n)
 {
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * n);
 
 	for (int i = 0; i < n; i++)
 		read_row(db, m, task_ids[i], &rows[i]);
@@ -781,7 +845,7 @@ static TsLinkRow *
 unlinked(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * MEM_MAX_TASKS);
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * s->db.ntasks);
 
 	*n = 0;
 	for (int i = 0; i < s->db.ntasks; i++)
@@ -794,7 +858,7 @@ unlinked(void *db, const TsMapping *m, int *n)
 static void
 inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, JUST(inbox));
 
 	for (int i = 0; i < n && s->trace; i++)
 		tap_note("       %s: inbox %s %s", m->id, rows[i].external_id, rows[i].gone ? "gone"
@@ -849,7 +913,7 @@ static TsInboxRow *
 inbox(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * MEM_MAX_INBOX);
+	TsInboxRow *rows = palloc(sizeof(TsInboxRow) * s->db.ninbox);
 
 	*n = 0;
 	for (int i = 0; i < s->db.ninbox; i++)
@@ -869,7 +933,7 @@ inbox_drop(void *db, const TsMapping *m, const char **ids, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		MemInbox   *w = inbox_row(db, m->id, ids[i]);
+		MemInbox   *w = inbox_row(to_write(db, JUST(inbox)), m->id, ids[i]);
 
 		if (w)
 			w->used = false;
@@ -915,7 +979,7 @@ static void
 move_journal(MemStore *s, const char *task_id, const char *from, char *to)
 {
 	for (int i = 0; i < s->db.nchanges; i++)
-		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+		if (!s->db.changes[i].synced && same_id(s->db.changes[i].task_id, task_id) &&
 			same(s->db.changes[i].mapping_id, from))
 			s->db.changes[i].mapping_id = to;
 }
@@ -940,13 +1004,13 @@ note_owed(MemStore *s, const TsMapping *m, const char *task_id)
 	MemChange  *c;
 
 	for (int i = 0; i < s->db.nchanges; i++)
-		if (!s->db.changes[i].synced && same(s->db.changes[i].task_id, task_id) &&
+		if (!s->db.changes[i].synced && same_id(s->db.changes[i].task_id, task_id) &&
 			same(s->db.changes[i].mapping_id, m->id))
 			return;
 	c = ADD(s, s->db.changes, s->db.nchanges);
-	c->task_id = keep(s, task_id);
+	c->task_id = keep_id(s, task_id);
 	c->mapping_id = m->id;
-	c->at = s->now;
+	c->at = keep(s, ts_timestamp_text(s->now));
 }
 
 /* Another link of the same task and provider, whose object is there. */
@@ -989,7 +1053,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 static int
 relink_moves(void *db, const TsMapping *m)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, ALL_TABLES);
 	int			moved = 0;
 
 	s->origin = m->id;
@@ -1039,6 +1103,16 @@ relink_moves(void *db, const TsMapping *m)
 	return moved;
 }
 
+/* Most of a record stays as it was. */
+static void
+renew_task(MemStore *s, TsTask *task, const TsTask *now)
+{
+	task->known = now->known;
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (!same(task->value[f], now->value[f]))
+			task->value[f] = keep(s, now->value[f]);
+}
+
 static void
 set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1051,7 +1125,7 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	{
 		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
 		l->used = true;
-		l->task_id = keep(s, c->task_id);
+		l->task_id = keep_id(s, c->task_id);
 		l->mapping_id = m->id;
 	}
 	if (l->etag && !same(l->etag, c->etag))
@@ -1071,8 +1145,8 @@ set_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	if (c->modified_at)
 		l->modified_at = keep(s, c->modified_at);
 	l->write_seq = Max(l->write_seq, c->write_seq);
-	keep_task(s, &l->local_base, &c->local_base);
-	keep_task(s, &l->remote_base, &c->remote_base);
+	renew_task(s, &l->local_base, &c->local_base);
+	renew_task(s, &l->remote_base, &c->remote_base);
 	l->fail_count = 0;
 	l->retry_at = 0;
 }
@@ -1115,10 +1189,12 @@ resolve_parents(MemStore *s, const TsMapping *m)
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *child = &s->db.links[i];
-		MemTask    *t = child->used ? mem_task(s, child->task_id) : NULL;
+		MemTask    *t;
 
-		if (t == NULL || child->parent_uid == NULL || !same(child->mapping_id, m->id) ||
-			t->fields.value[TS_PARENT_TASK_ID] || !(child->local_base.known & BIT(TS_PARENT_TASK_ID)) ||
+		if (!child->used || child->parent_uid == NULL || !same(child->mapping_id, m->id))
+			continue;
+		t = mem_task(s, child->task_id);
+		if (t == NULL || t->fields.value[TS_PARENT_TASK_ID] || !(child->local_base.known & BIT(TS_PARENT_TASK_ID)) ||
 			child->local_base.value[TS_PARENT_TASK_ID])
 			continue;
 		for (int k = 0; k < s->db.nlinks; k++)
@@ -1140,12 +1216,46 @@ resolve_parents(MemStore *s, const TsMapping *m)
 	}
 }
 
+static MemConflict *
+open_conflict(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	for (int i = 0; i < s->db.nconflicts; i++)
+	{
+		MemConflict *k = &s->db.conflicts[i];
+
+		if (k->conflict.resolution == NULL && same(k->mapping_id, mapping_id) &&
+			same_id(k->task_id, task_id))
+			return k;
+	}
+	return NULL;
+}
+
+/* What a record says of more fields, in addition or instead. */
+static void
+add_fields(MemStore *s, TsTask *task, const TsTask *more)
+{
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (more->known & BIT(f))
+			task->value[f] = keep(s, more->value[f]);
+	task->known |= more->known;
+}
+
+/* A decided conflict is a record; an open one is one row per task and mapping. */
 static void
 note_conflict(MemStore *s, const TsMapping *m, const TsChange *c)
 {
-	MemConflict *k = ADD(s, s->db.conflicts, s->db.nconflicts);
+	MemConflict *k = open_conflict(s, c->task_id, m->id);
 
-	k->task_id = keep(s, c->task_id);
+	if (c->conflict.resolution == NULL && k != NULL)
+	{
+		k->conflict.fields |= c->conflict.fields;
+		add_fields(s, &k->conflict.base, &c->conflict.base);
+		add_fields(s, &k->conflict.local, &c->conflict.local);
+		add_fields(s, &k->conflict.remote, &c->conflict.remote);
+		return;
+	}
+	k = ADD(s, s->db.conflicts, s->db.nconflicts);
+	k->task_id = keep_id(s, c->task_id);
 	k->mapping_id = m->id;
 	k->conflict = c->conflict;
 	keep_task(s, &k->conflict.base, &c->conflict.base);
@@ -1181,8 +1291,8 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 				if (same(s->db.trash[i].task_id, c->task_id))
 					fields = s->db.trash[i].fields;
 			for (int i = 0; i < s->db.nchanges; i++)
-				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id))
-					fields = s->db.changes[i].old;
+				if (s->db.changes[i].old && same(s->db.changes[i].task_id, c->task_id))
+					fields = *s->db.changes[i].old;
 		}
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->task_patch.known & BIT(f))
@@ -1218,7 +1328,7 @@ remember_dead(MemStore *s, const TsMapping *m, const TsChange *c)
 	d->mapping_id = m->id;
 	d->external_id = keep(s, c->dead_external_id);
 	d->uid = keep(s, c->dead_uid);
-	d->task_id = keep(s, c->task_id);
+	d->task_id = keep_id(s, c->task_id);
 }
 
 static void
@@ -1280,7 +1390,7 @@ fail_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	{
 		ADD_OR_REUSE(l, s, s->db.links, s->db.nlinks);
 		l->used = true;
-		l->task_id = keep(s, c->task_id);
+		l->task_id = keep_id(s, c->task_id);
 		l->mapping_id = m->id;
 	}
 	l->fail_count++;
@@ -1292,10 +1402,11 @@ static void
 set_home(MemStore *s, const TsMapping *m, const TsChange *c)
 {
 	MemTask    *t = mem_task(s, c->task_id);
-	bool		linked = mem_link(s, c->task_id, m->id) || (c->moved_to && mem_link(s, c->task_id, c->moved_to));
+	bool		linked;
 
 	if (t == NULL || c->link_action == TS_LINK_KEEP)
 		return;
+	linked = mem_link(s, c->task_id, m->id) || (c->moved_to && mem_link(s, c->task_id, c->moved_to));
 	if (linked && t->home == NULL && !m->mirror && c->link_action != TS_LINK_PART)
 		t->home = m->provider_id;
 	else if ((c->link_action == TS_LINK_DROP || c->link_action == TS_LINK_PART) && same(t->home, m->provider_id))
@@ -1357,7 +1468,7 @@ orphan_quietly(MemStore *s, const TsMapping *m, const char *parent_id)
 static void
 apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, ALL_TABLES);
 
 	for (int i = 0; i < n && s->trace; i++)
 		if (changes[i].task_id)
@@ -1399,7 +1510,7 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 static void
 pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, JUST(mappings));
 	TsMapping  *row = &mem_mapping(s, m->id)->m;
 
 	if (end->cursor)
@@ -1414,6 +1525,7 @@ scope_known(void *db, const TsMapping *m, const TsScope *scope)
 {
 	TsMapping  *row = &mem_mapping(db, m->id)->m;
 
+	to_write(db, JUST(mappings));
 	row->scope = keep(db, scope->scope);
 	if (scope->account)
 		row->account = keep(db, scope->account);
@@ -1437,7 +1549,7 @@ static bool
 in_doubt_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t)
 {
 	for (int i = 0; i < s->db.nintents; i++)
-		if (s->db.intents[i].used && same(s->db.intents[i].intent.task_id, t->id) &&
+		if (s->db.intents[i].used && same_id(s->db.intents[i].intent.task_id, t->id) &&
 			!same(s->db.intents[i].mapping_id, m->id) &&
 			same(mem_mapping(s, s->db.intents[i].mapping_id)->m.provider_id, m->provider_id))
 			return true;
@@ -1449,7 +1561,7 @@ is_hinted(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
 {
 	for (int i = 0; i < s->db.nchanges; i++)
 		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
-			same(s->db.changes[i].task_id, t->id))
+			same_id(s->db.changes[i].task_id, t->id))
 			return true;
 	if (l && l->retry_at && l->retry_at <= s->now)
 		return true;
@@ -1459,13 +1571,28 @@ is_hinted(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
 		 : t->exists && same(t->project, m->project_id));
 }
 
+/* Can any task of the mapping be hinted? */
+static bool
+has_hints(MemStore *s, const TsMapping *m)
+{
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id))
+			return true;
+	for (int i = 0; i < s->db.nlinks; i++)
+		if (s->db.links[i].retry_at && same(s->db.links[i].mapping_id, m->id))
+			return true;
+	return m->compare_due;
+}
+
 static TsLinkRow *
 candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 {
 	MemStore   *s = db;
-	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * MEM_MAX_TASKS);
+	TsLinkRow  *rows = palloc(sizeof(TsLinkRow) * s->db.ntasks);
 
 	*n = 0;
+	if (!has_hints(s, m))
+		return rows;
 	for (int i = 0; i < s->db.ntasks; i++)
 	{
 		const MemTask *t = &s->db.tasks[i];
@@ -1486,7 +1613,7 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 static void
 intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, JUST(intents));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -1498,7 +1625,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 		w->used = true;
 		w->mapping_id = mem_mapping(s, m->id)->m.id;
 		w->intent = intents[i];
-		w->intent.task_id = keep(s, intents[i].task_id);
+		w->intent.task_id = keep_id(s, intents[i].task_id);
 		w->intent.external_id = keep(s, intents[i].external_id);
 		w->intent.etag = keep(s, intents[i].etag);
 		w->intent.payload = keep(s, intents[i].payload);
@@ -1512,7 +1639,7 @@ intents_put(void *db, const TsMapping *m, const TsIntent *intents, int n)
 static void
 intents_doubt(void *db, const TsMapping *m)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, JUST(intents));
 
 	for (int i = 0; i < s->db.nintents; i++)
 		if (s->db.intents[i].used && same(s->db.intents[i].mapping_id, m->id) &&
@@ -1524,7 +1651,7 @@ static TsIntent *
 intents(void *db, const TsMapping *m, int *n)
 {
 	MemStore   *s = db;
-	TsIntent   *result = palloc0(sizeof(TsIntent) * (MEM_MAX_INTENTS + 1));
+	TsIntent   *result = palloc(sizeof(TsIntent) * s->db.nintents);
 
 	*n = 0;
 	for (int i = 0; i < s->db.nintents; i++)
@@ -1560,7 +1687,7 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 static void
 push_end(void *db, const TsMapping *m)
 {
-	MemStore   *s = db;
+	MemStore   *s = to_write(db, ALL_TABLES);
 
 	for (int i = 0; i < s->db.nchanges; i++)
 		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, m->id) &&
@@ -1579,13 +1706,13 @@ push_end(void *db, const TsMapping *m)
 static void
 list_made(void *db, const TsMapping *m, const TsList *list)
 {
-	mem_mapping(db, m->id)->m.external_list_id = keep(db, list->id);
+	mem_mapping(to_write(db, JUST(mappings)), m->id)->m.external_list_id = keep(db, list->id);
 }
 
 static void
 list_agreed(void *db, const TsMapping *m, const char *name, const char *color, bool set_project)
 {
-	TsMapping  *row = &mem_mapping(db, m->id)->m;
+	TsMapping  *row = &mem_mapping(to_write(db, JUST(mappings)), m->id)->m;
 
 	row->base_name = keep(db, name);
 	row->base_color = keep(db, color);
@@ -1596,25 +1723,163 @@ list_agreed(void *db, const TsMapping *m, const char *name, const char *color, b
 static void
 hold(void *db, const TsMapping *m, const char *why)
 {
-	mem_mapping(db, m->id)->held = true;
+	mem_mapping(to_write(db, JUST(mappings)), m->id)->held = true;
 }
 
 static bool
 list_missing(void *db, const TsMapping *m)
 {
-	mem_mapping(db, m->id)->list_missing = true;
+	mem_mapping(to_write(db, JUST(mappings)), m->id)->list_missing = true;
 	return false;
 }
 
 static void
 mapping_end(void *db, const TsMapping *m, const TsError *err)
 {
-	MemMapping *row = mem_mapping(db, m->id);
+	MemMapping *row = mem_mapping(to_write(db, JUST(mappings)), m->id);
 
 	memcpy(row->error.sqlstate, err->sqlstate, sizeof(err->sqlstate));
 	row->error.message = keep(db, err->message);
 	if (!ts_failed(err))
 		row->m.deletions_confirmed = false;
+}
+
+/*
+ * A person decides an open conflict: what src/api/conflict.c does.
+ */
+
+typedef struct Resolving
+{
+	MemStore   *s;
+	const char *task_id;
+	bool		use_remote;
+	TsFieldMask decided;		/* by an earlier conflict of the same task */
+} Resolving;
+
+/* What the service has may have changed since the conflict was found. */
+static void
+look_again(MemStore *s, const MemLink *l, MemConflict *k)
+{
+	TsTask		now;
+
+	if (l == NULL || l->payload == NULL)
+		return;
+	now = s->decode(l->payload);
+	now.known &= k->conflict.fields;
+	add_fields(s, &k->conflict.remote, &now);
+}
+
+/* Does the service still hold what it made of ours?  (It may keep no seconds.) */
+static bool
+is_ours_there(const MemLink *l, const TsTask *remote, TsField f)
+{
+	return l && remote->value[f] && (l->remote_base.known & l->local_base.known & BIT(f)) &&
+		l->local_base.value[f] && ts_value_equal(f, remote->value[f], l->remote_base.value[f]);
+}
+
+/* The service's values as they would be here. */
+static TsTask
+values_there(MemStore *s, const TsMapping *m, const MemLink *l, const TsTask *remote)
+{
+	TsTask		there = *remote;
+	const char *uid = remote->value[TS_PARENT_TASK_ID];
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (is_ours_there(l, remote, f))
+			there.value[f] = l->local_base.value[f];
+		else if (there.value[f] == NULL)
+			there.value[f] = (char *) ts_field_info[f].fallback;
+	there.value[TS_PARENT_TASK_ID] = parents(s, m, &uid, 1)[0];
+	return there;
+}
+
+/* The bases after the decision; the fields that are to be sent are answered. */
+static TsFieldMask
+move_bases(MemLink *l, const MemConflict *k, const TsTask *here, const TsTask *there)
+{
+	TsFieldMask to_send = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+	{
+		bool		agreed = ts_value_equal(f, here->value[f], there->value[f]);
+
+		if (!(k->conflict.fields & BIT(f)))
+			continue;
+		l->remote_base.value[f] = k->conflict.remote.value[f];
+		l->local_base.value[f] = agreed ? here->value[f] : NULL;
+		to_send |= agreed ? 0 : BIT(f);
+	}
+	l->remote_base.known |= k->conflict.fields;
+	l->local_base.known = (l->local_base.known | k->conflict.fields) & ~to_send;
+	return to_send;
+}
+
+static void
+resolve(Resolving *r, MemConflict *k)
+{
+	MemStore   *s = r->s;
+	const TsMapping *m = &mem_mapping(s, k->mapping_id)->m;
+	MemTask    *t = mem_task(s, r->task_id);
+	MemLink    *l = mem_link(s, r->task_id, m->id);
+	TsTask		here = t->fields;
+	TsTask		there,
+				patch;
+	TsFieldMask to_send;
+
+	look_again(s, l, k);
+	there = patch = values_there(s, m, l, &k->conflict.remote);
+	patch.known = r->use_remote
+		? ts_task_diff(&there, &here, k->conflict.fields & ~r->decided) : 0;
+	add_fields(s, &here, &patch);
+	s->origin = m->id;
+	if (patch.known)
+		update_task(s, t, &patch);
+	s->origin = NULL;
+	r->decided |= k->conflict.fields;
+	k->conflict.resolution = r->use_remote ? "REMOTE" : "LOCAL";
+	to_send = l ? move_bases(l, k, &here, &there) : 0;
+	if (to_send)
+	{
+		MemChange  *c = ADD(s, s->db.changes, s->db.nchanges);
+
+		c->task_id = t->id;
+		c->mapping_id = m->id;
+		c->fields = to_send;
+		c->at = keep(s, ts_timestamp_text(s->now));
+	}
+}
+
+/* The home's conflict first: its service is whom "remote" means. */
+static void
+resolve_body(void *arg)
+{
+	Resolving  *r = arg;
+	MemStore   *s = to_write(r->s, ALL_TABLES);
+	const char *home = mem_task(s, r->task_id)->home;
+
+	for (int mirrors = 0; mirrors < 2; mirrors++)
+		for (int i = 0; i < s->db.nmappings; i++)
+		{
+			const TsMapping *m = &s->db.mappings[i].m;
+			MemConflict *k = open_conflict(s, r->task_id, m->id);
+
+			if (k && same(m->provider_id, home) == !mirrors)
+				resolve(r, k);
+		}
+}
+
+bool
+mem_resolve(MemStore *s, const char *task_id, bool use_remote)
+{
+	Resolving	r = {s, task_id, use_remote};
+	TsError		err = {0};
+	int			fail_in = s->fail_in;
+	bool		done;
+
+	s->fail_in = 0;				/* which is meant for syncs */
+	done = attempt(s, resolve_body, &r, &err);
+	s->fail_in = fail_in;
+	return done;
 }
 
 const TsStore memory_store = {

@@ -7,8 +7,9 @@
  * the semantics that the engine relies on: a body that fails is rolled back
  * whole, unique keys are unique, the journal is written for every mapping that
  * a task's change concerns but the one that a sync writes from, and what the
- * triggers on tasks do is done.  A transaction copies the database, which is
- * one struct of arrays; strings are never changed nor freed.
+ * triggers on tasks do is done.  A transaction copies the tables, which are
+ * arrays in one struct, before it first writes to them; strings are never changed
+ * nor freed.
  *
  * "before" is called before every transaction and may end the process that is
  * simulated (by a longjmp of its own); the store itself fails a body where
@@ -20,6 +21,7 @@
 #define SIMULATOR_MEMDB_H
 
 #include "store/store.h"
+#include "texts.h"
 
 #define MEM_MAX_TASKS	96
 #define MEM_MAX_LINKS	256
@@ -91,10 +93,9 @@ typedef struct MemChange
 	char	   *task_id;
 	char	   *mapping_id;
 	TsFieldMask fields;
-	int64		at;
+	char	   *at;
 	bool		synced;
-	bool		deleted;
-	TsTask		old;			/* DELETE: the whole task */
+	TsTask	   *old;			/* DELETE: the whole task; else NULL */
 } MemChange;
 
 typedef struct MemConflict
@@ -119,36 +120,39 @@ typedef struct MemMapping
 	TsError		error;
 } MemMapping;
 
+/*
+ * What counts comes first: the rows behind it are zeroed when they are added,
+ * not with the rest.
+ */
 typedef struct MemDb
 {
-	MemTask		tasks[MEM_MAX_TASKS];
 	int			ntasks;
-	MemLink		links[MEM_MAX_LINKS];
 	int			nlinks;
-	MemInbox	inbox[MEM_MAX_INBOX];
 	int			ninbox;
-	MemIntent	intents[MEM_MAX_INTENTS];
 	int			nintents;
-	MemDead		dead[MEM_MAX_DEAD];
 	int			ndead;
-	MemChange	changes[MEM_MAX_CHANGES];
 	int			nchanges;
-	MemConflict conflicts[MEM_MAX_CONFLICTS];
 	int			nconflicts;
-	MemTrash	trash[MEM_MAX_TRASH];
 	int			ntrash;
-	MemMapping	mappings[MEM_MAX_MAPPINGS];
 	int			nmappings;
-	int64		seq;
 	int			task_writes;	/* rows of tasks written by syncs */
+	int64		seq;
+	MemTask		tasks[MEM_MAX_TASKS];
+	MemLink		links[MEM_MAX_LINKS];
+	MemInbox	inbox[MEM_MAX_INBOX];
+	MemIntent	intents[MEM_MAX_INTENTS];
+	MemDead		dead[MEM_MAX_DEAD];
+	MemChange	changes[MEM_MAX_CHANGES];
+	MemConflict conflicts[MEM_MAX_CONFLICTS];
+	MemTrash	trash[MEM_MAX_TRASH];
+	MemMapping	mappings[MEM_MAX_MAPPINGS];
 } MemDb;
 
 typedef struct MemStore
 {
-	MemDb		db;
-	MemDb		saved;
 	MemoryContext cxt;			/* of all strings */
 	TsFieldMask carries;
+	TsTask		(*decode) (const char *payload);
 	int64		now;
 	int			nids;
 	void		(*before) (void *arg);
@@ -157,10 +161,13 @@ typedef struct MemStore
 	const char *fail_code;		/* … and all after it, with this SQLSTATE; NULL: just that one, 55P03 */
 	bool		trace;			/* tell what is applied */
 	TsFieldMask swinging;		/* what syncs are to be told that they write to and fro */
+	int			written;		/* the tables that the transaction writes, and saved before */
 	const char *origin;			/* the mapping that a sync writes from */
 	void	   *escape;			/* where a failing body leaves to */
 	const char *sqlstate;		/* … and its error */
 	const char *why;
+	MemDb		db;
+	MemDb		saved;			/* what the transaction writes, as it was */
 } MemStore;
 
 extern const TsStore memory_store;
@@ -180,6 +187,12 @@ extern char *mem_insert(MemStore *s, const char *project, const TsTask *fields);
 extern void mem_update(MemStore *s, const char *task_id, const TsTask *fields);
 extern void mem_delete(MemStore *s, const char *task_id);
 extern void mem_move(MemStore *s, const char *task_id, const char *project);
+
+/*
+ * Decides all open conflicts of a task: what is here stands, or what is there.
+ * False if that cannot be (the parents would go in a circle).
+ */
+extern bool mem_resolve(MemStore *s, const char *task_id, bool use_remote);
 
 /* NULL where there is none (any more). */
 extern MemTask *mem_task(MemStore *s, const char *task_id);

@@ -124,6 +124,20 @@ choose_habits(Run *run, FakeService *s)
 	s->skew = run_one_in(run, 4) ? (run_any(run, 3) - 1) * INT64CONST(86400000000) : 0;
 }
 
+/* Drawn apart, so that the other runs are what they would be without. */
+static void
+choose_manual(Run *run, MemDb *db)
+{
+	uint64		random = run->random;
+
+	draw_from(run, EVENT_KEY(EVENT_SYNC, 0, 3));
+	run->decides = run_one_in(run, 4);
+	for (int i = 0; i < db->nmappings && run->decides; i++)
+		if (run_one_in(run, 2))
+			db->mappings[i].m.policy = TS_MANUAL;
+	run->random = random;
+}
+
 static void
 make_world(Run *run)
 {
@@ -144,6 +158,7 @@ make_world(Run *run)
 	run->recurrences = run_one_in(run, 4);
 	run->flips = run_one_in(run, 5);
 	run->audits = run_one_in(run, 2);
+	choose_manual(run, db);
 }
 
 /* What goes wrong without anybody noticing, and is healed by looking at everything. */
@@ -185,8 +200,8 @@ ghost_since(World *w, const MemDead *dead)
 
 	for (int i = 0; i < db->nlinks; i++)
 		if (db->links[i].used && db->links[i].external_id &&
-			strcmp(db->links[i].mapping_id, dead->mapping_id) == 0 &&
-			strcmp(db->links[i].external_id, dead->external_id) == 0)
+			same(db->links[i].mapping_id, dead->mapping_id) &&
+			same(db->links[i].external_id, dead->external_id))
 			return 0;
 	return o && o->payload == NULL ? o->rev : 0;
 }
@@ -263,6 +278,26 @@ calm_down(Run *run)
 	run_tell(run, "---", "all quiet", "", NULL);
 }
 
+/*
+ * Everything comes to rest, and as long as conflicts are open then, a person
+ * decides them: what is checked are whole tasks, without fields that rest.
+ */
+static char *
+settle(Run *run)
+{
+	draw_from(run, EVENT_KEY(EVENT_SYNC, 0, 2));
+	for (int i = 0; i < 10; i++)
+	{
+		if (world_settle(run->w, 20) < 0)
+			return "it does not come to rest";
+		if (!users_resolve(run))
+			return NULL;
+		while (users_resolve(run))
+			;
+	}
+	return "conflicts are found for ever";
+}
+
 char *
 run_seed(Run *run)
 {
@@ -275,9 +310,9 @@ run_seed(Run *run)
 	calm_down(run);
 	if (run->w->broken)
 		wrong = run->w->broken;
-	else if (world_settle(run->w, 20) < 0)
-		wrong = "it does not come to rest";
 	else
+		wrong = settle(run);
+	if (wrong == NULL)
 		wrong = run->w->broken ? run->w->broken : check_run(run);
 	MemoryContextSwitchTo(old);
 	wrong = wrong ? pstrdup(wrong) : NULL;

@@ -72,7 +72,6 @@ typedef struct Run
 	bool		verbose;
 
 	/* what happens */
-	EventKey	event[MAX_EVENTS];	/* what happened, in its order */
 	int			nevents;
 	const EventKey *only;		/* these and no others; NULL: all */
 	int			nonly;
@@ -84,14 +83,18 @@ typedef struct Run
 	bool		recurrences;
 	bool		flips;			/* mappings change their direction */
 	bool		audits;			/* now and then everything is compared */
+	bool		decides;		/* a person decides some lists' conflicts */
 
-	Value		values[MAX_VALUES];
-	int			nvalues;
-	Time		times[MAX_VALUES];
-	int			ntimes;
-	Item		items[MAX_ITEMS];
-	int			nitems;
 	int			nsyncs;
+	int			nvalues;
+	int			ntimes;
+	int			nitems;
+	Item		items[MAX_ITEMS];
+
+	/* not zeroed with the rest */
+	Value		values[MAX_VALUES];
+	Time		times[MAX_VALUES];
+	EventKey	event[MAX_EVENTS];	/* what happened, in its order */
 } Run;
 
 /* run.c */
@@ -104,6 +107,7 @@ extern char *run_seed(Run *run);
 
 /* users.c */
 extern void users_act(Run *run);
+extern bool users_resolve(Run *run);	/* the open conflicts of some task; false: there are none */
 
 /* checks.c */
 extern char *check_run(Run *run);

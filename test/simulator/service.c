@@ -10,6 +10,7 @@
 
 #include "service.h"
 #include "task/datetime.h"
+#include "texts.h"
 #include "utils/memutils.h"
 
 #define BIT TS_FIELD_BIT
@@ -99,12 +100,18 @@ fake_start(void)
 	ndocuments = maxdocuments = 0;
 }
 
+void
+fake_init(FakeService *s)
+{
+	memset(s, 0, offsetof(FakeService, objects));
+}
+
 static const Document *
 document(const char *payload)
 {
 	static const Document none;
 
-	return payload[0] == '@' ? &documents[atoi(payload + 1)] : &none;
+	return payload[0] == '@' ? &documents[number_at(payload + 1)] : &none;
 }
 
 static char *
@@ -113,16 +120,16 @@ kept(const char *text)
 	return text ? pstrdup(text) : NULL;
 }
 
-/* The name of a copy of a document. */
-static char *
-add_document(const Document *from)
+/* A new document, which shares its texts with another until it gets its own. */
+static Document *
+new_document(const Document *from)
 {
-	MemoryContext old = MemoryContextSwitchTo(documents_cxt);
 	Document   *d;
 
 	if (ndocuments == maxdocuments)
 	{
-		Document   *more = palloc(sizeof(Document) * (maxdocuments + 256));
+		Document   *more = MemoryContextAlloc(documents_cxt,
+											  sizeof(Document) * (maxdocuments + 256));
 
 		if (ndocuments > 0)
 			memcpy(more, documents, sizeof(Document) * ndocuments);
@@ -131,13 +138,29 @@ add_document(const Document *from)
 	}
 	d = &documents[ndocuments++];
 	*d = *from;
+	return d;
+}
+
+static char *
+name_of(const Document *d)
+{
+	return numbered("@", d - documents, "");
+}
+
+/* The name of a copy of a document. */
+static char *
+add_document(const Document *from)
+{
+	MemoryContext old = MemoryContextSwitchTo(documents_cxt);
+	Document   *d = new_document(from);
+
 	d->id = kept(from->id);
 	d->uid = kept(from->uid);
 	d->marker = kept(from->marker);
 	d->keep = kept(from->keep);
 	ts_task_copy(&d->task, &from->task);
 	MemoryContextSwitchTo(old);
-	return psprintf("@%d", ndocuments - 1);
+	return name_of(d);
 }
 
 char *
@@ -195,12 +218,14 @@ drop_seconds(TsTask *task)
 static char *
 normalised(const char *payload, const char *id)
 {
-	Document	d = *document(payload);
+	MemoryContext old = MemoryContextSwitchTo(documents_cxt);
+	Document   *d = new_document(document(payload));
 
-	d.id = id;
-	d.mask = 0;
-	drop_seconds(&d.task);
-	return add_document(&d);
+	d->id = kept(id);
+	d->mask = 0;
+	drop_seconds(&d->task);
+	MemoryContextSwitchTo(old);
+	return name_of(d);
 }
 
 /* Only the fields that a write names, into what is there now. */
@@ -227,7 +252,7 @@ patched(const char *now, const char *patch)
 static char *
 etag_of(int rev)
 {
-	return psprintf("\"%d\"", rev);
+	return numbered("\"", rev, "\"");
 }
 
 int64
@@ -240,7 +265,7 @@ FakeObject *
 fake_find(FakeService *s, const char *id)
 {
 	for (int i = 0; i < s->nobjects; i++)
-		if (strcmp(s->objects[i].id, id) == 0)
+		if (same(s->objects[i].id, id))
 			return &s->objects[i];
 	return NULL;
 }
@@ -251,7 +276,7 @@ fake_count(const FakeService *s, const char *list)
 	int			n = 0;
 
 	for (int i = 0; i < s->nobjects; i++)
-		n += s->objects[i].payload != NULL && strcmp(s->objects[i].list, list) == 0;
+		n += s->objects[i].payload != NULL && same(s->objects[i].list, list);
 	return n;
 }
 
@@ -327,7 +352,7 @@ state_at(const FakeObject *o, int rev)
 static bool
 was_in(const FakeState *state, const char *list)
 {
-	return state && state->payload && strcmp(state->list, list) == 0;
+	return state && state->payload && same(state->list, list);
 }
 
 /* Was it in the list at some time since that revision? */
@@ -408,7 +433,7 @@ serve_get(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	for (int i = 0; i < call->nids; i++)
 	{
 		const FakeObject *o = fake_find(s, call->ids[i]);
-		bool		there = o && o->payload && strcmp(o->list, call->list) == 0;
+		bool		there = o && o->payload && same(o->list, call->list);
 
 		show(a, call->ids[i], there ? o->payload : NULL, o ? o->rev : 0);
 		if (call->looks)
@@ -427,8 +452,8 @@ uid_taken(FakeService *s, const char *list, const char *payload)
 	{
 		FakeObject *o = &s->objects[i];
 
-		if (o->payload && strcmp(o->list, list) == 0 && document(o->payload)->uid &&
-			strcmp(document(o->payload)->uid, uid) == 0)
+		if (o->payload && same(o->list, list) && document(o->payload)->uid &&
+			same(document(o->payload)->uid, uid))
 			return o;
 	}
 	return NULL;
@@ -465,7 +490,7 @@ spawn(FakeService *s, const char *list, const char *was, const char *now)
 	next.task.value[TS_PERCENT_COMPLETE] = next.task.value[TS_COMPLETED_AT] = NULL;
 	next.task.value[TS_DUE_DATE] = next_day(next.task.value[TS_DUE_DATE]);
 	s->nspawned++;
-	fake_put(s, list, psprintf("spawned%d", s->nspawned), add_document(&next));
+	fake_put(s, list, numbered("spawned", s->nspawned, ""), add_document(&next));
 }
 
 void
@@ -491,8 +516,8 @@ bool
 fake_lists_uid(FakeService *s, const char *list, const char *uid)
 {
 	for (int i = 0; i < s->nobjects; i++)
-		if (s->objects[i].payload && strcmp(s->objects[i].list, list) == 0 &&
-			strcmp(fake_uid(&s->objects[i]), uid) == 0)
+		if (s->objects[i].payload && same(s->objects[i].list, list) &&
+			same(fake_uid(&s->objects[i]), uid))
 			return true;
 	return false;
 }
@@ -506,7 +531,7 @@ fake_is_ancestor(FakeService *s, const FakeObject *o, const FakeObject *of)
 		const FakeObject *parent = NULL;
 
 		for (int i = 0; uid && i < s->nobjects; i++)
-			if (s->objects[i].payload && strcmp(fake_uid(&s->objects[i]), uid) == 0)
+			if (s->objects[i].payload && same(fake_uid(&s->objects[i]), uid))
 				parent = &s->objects[i];
 		of = parent;
 	}
@@ -528,7 +553,7 @@ serve_create(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	}
 	s->writes++;
 	o = fake_put(s, call->list, call->ids[0] ? strchr(call->ids[0], '/') + 1
-				 : psprintf("s%d", ++s->nnames), (char *) call->payload);
+				 : numbered("s", ++s->nnames, ""), (char *) call->payload);
 	a->id = o->id;
 	a->etag = s->no_etags ? NULL : etag_of(o->rev);
 	return 201;
@@ -542,12 +567,12 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 
 	s->looked_at = NULL;
 	if (o == NULL || o->payload == NULL ||
-		strcmp(o->list, call->verb == FAKE_MOVE ? call->from_list : call->list) != 0)
+		!same(o->list, call->verb == FAKE_MOVE ? call->from_list : call->list))
 		return 404;
 	if (call->verb != FAKE_MOVE && !s->unconditional && !s->blind &&
-		(call->etag == NULL || strcmp(call->etag, etag_of(o->rev)) != 0))
+		(call->etag == NULL || !same(call->etag, etag_of(o->rev))))
 		return 412;
-	if (call->verb == FAKE_MOVE && strcmp(o->list, call->list) == 0)
+	if (call->verb == FAKE_MOVE && same(o->list, call->list))
 		return 403;
 	if (call->verb == FAKE_MOVE && (s->no_moves || uid_taken(s, call->list, o->payload)))
 		return 501;
@@ -789,7 +814,7 @@ pull_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		return;
 	conv->complete = c->call.verb == FAKE_LIST;
 	conv->unchanged = c->call.verb == FAKE_CHANGES && a->nsights == 0;
-	conv->cursor = MemoryContextStrdup(conv->cxt, psprintf("%d", c->cursor));
+	conv->cursor = MemoryContextStrdup(conv->cxt, numbered("", c->cursor, ""));
 	c->over = true;
 }
 
@@ -810,7 +835,7 @@ look_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		p->outcome = TS_OUTCOME_GONE;
 		c->i++;
 	}
-	else if (p->etag == NULL || strcmp(p->etag, etag_of(a->sights[0].rev)) != 0)
+	else if (p->etag == NULL || !same(p->etag, etag_of(a->sights[0].rev)))
 	{
 		p->outcome = TS_OUTCOME_CONFLICT;
 		c->i++;

@@ -53,12 +53,10 @@ typedef struct FakeObject
 
 typedef struct FakeService
 {
-	FakeObject	objects[FAKE_MAX_OBJECTS];
 	int			nobjects;
 	int			nnames;
 	int			rev;			/* position of the last change */
 	int64		now;			/* microseconds since 1970; whoever drives it sets the clock */
-	int64		times[FAKE_MAX_CHANGES];	/* when each change was */
 	int			writes;			/* requests that changed something */
 
 	/* its habits; 0 is what CalDAV does */
@@ -84,10 +82,17 @@ typedef struct FakeService
 	const char *looked_at;		/* unconditional: what the provider is about to overwrite */
 	int			nspawned;
 	TsProvider	provider;		/* that speaks with it: see fake_provider_of() */
+
+	/* not zeroed with the rest */
+	FakeObject	objects[FAKE_MAX_OBJECTS];
+	int64		times[FAKE_MAX_CHANGES];	/* when each change was */
 } FakeService;
 
 /* Forget all documents; before a world is made. */
 extern void fake_start(void);
+
+/* A service as it comes, empty. */
+extern void fake_init(FakeService *s);
 
 /* The service's clock: it never shows the same time twice. */
 extern int64 fake_now(FakeService *s);

@@ -40,7 +40,7 @@ try_run(Run *run, uint64 seed, const EventKey *only, int nonly, bool verbose)
 	char	   *wrong;
 
 	MemoryContextReset(run_cxt);
-	memset(run, 0, sizeof(*run));
+	memset(run, 0, offsetof(Run, values));
 	run->seed = seed;
 	run->only = only;
 	run->nonly = nonly;

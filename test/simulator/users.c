@@ -29,20 +29,21 @@ new_value(Run *run, TsField f, int item)
 		abort();
 	v->field = f;
 	v->item = item;
+	v->edited = v->deleted = false;
 	if (f == TS_DUE_DATE)
 	{
 		ts_wall_from_seconds((INT64CONST(20000) + run->nvalues * 30) * 86400, &day);
 		v->text = ts_date_text(&day);
 	}
 	else
-		v->text = psprintf("item %d value %d", item, run->nvalues);
+		v->text = numbered(numbered("item ", item, " value "), run->nvalues, "");
 	return v->text;
 }
 
 int
 item_of(const TsTask *task)
 {
-	return task->value[TS_TITLE] ? atoi(task->value[TS_TITLE] + strlen("item ")) : 0;
+	return task->value[TS_TITLE] ? number_at(task->value[TS_TITLE] + strlen("item ")) : 0;
 }
 
 /* Some user saw this task and deletes it, or (field f) writes another value. */
@@ -54,7 +55,7 @@ saw(Run *run, const TsTask *task, int f)
 		Value	   *v = &run->values[i];
 		const char *text = task->value[v->field];
 
-		if ((f >= 0 && f != v->field) || text == NULL || strcmp(text, v->text) != 0)
+		if ((f >= 0 && f != v->field) || text == NULL || !same(text, v->text))
 			continue;
 		if (f < 0)
 			v->deleted = true;
@@ -159,7 +160,7 @@ create_here(Run *run)
 	TsTask		task = new_task(run);
 
 	/* what no service has a word for is to stay as it is */
-	set(&task, TS_URL, psprintf("https://example.org/%d", run->nitems));
+	set(&task, TS_URL, numbered("https://example.org/", run->nitems, ""));
 	run_tell(run, "here", "new", mem_insert(run->w->store, run_one_in(run, 3) ? "pb" : "pa", &task),
 			 task.value[TS_TITLE]);
 }
@@ -216,12 +217,81 @@ recur_here(Run *run, MemTask *t)
 	mem_update(run->w->store, t->id, &patch);
 }
 
+static MemTask *
+some_task_in_conflict(Run *run)
+{
+	MemDb	   *db = &run->w->store->db;
+	int			start = run_any(run, db->nconflicts);
+
+	for (int i = 0; i < db->nconflicts; i++)
+	{
+		const MemConflict *k = &db->conflicts[(start + i) % db->nconflicts];
+
+		if (k->conflict.resolution == NULL && mem_task(run->w->store, k->task_id))
+			return mem_task(run->w->store, k->task_id);
+	}
+	return NULL;
+}
+
+/*
+ * Who decides has seen both values of the fields in conflict: the one that is
+ * gone now must not come back, and the one that was taken from there may.
+ */
+static void
+decided(Run *run, const TsTask *was, const TsTask *now, const TsConflict *k)
+{
+	for (int i = 0; i < run->nvalues; i++)
+	{
+		Value	   *v = &run->values[i];
+		bool		was_here = same(v->text, was->value[v->field]);
+		bool		is_here = same(v->text, now->value[v->field]);
+
+		if (!(k->fields & TS_FIELD_BIT(v->field)))
+			continue;
+		if (is_here && !was_here)
+			v->edited = false;
+		else if (!is_here && (was_here || same(v->text, k->remote.value[v->field])))
+			v->edited = true;
+	}
+}
+
+static void
+resolve_here(Run *run, MemTask *t)
+{
+	MemDb	   *db = &run->w->store->db;
+	TsTask		was = t->fields;
+	bool		use_remote = run_one_in(run, 2);
+	bool		open[MEM_MAX_CONFLICTS];
+
+	for (int i = 0; i < db->nconflicts; i++)
+		open[i] = db->conflicts[i].conflict.resolution == NULL && same(db->conflicts[i].task_id, t->id);
+	run_tell(run, "here", "resolve", t->id, use_remote ? "USE_REMOTE" : "KEEP_LOCAL");
+	if (!mem_resolve(run->w->store, t->id, use_remote))
+		(void) mem_resolve(run->w->store, t->id, false);
+	for (int i = 0; i < db->nconflicts; i++)
+		if (open[i])
+			decided(run, &was, &t->fields, &db->conflicts[i].conflict);
+}
+
+bool
+users_resolve(Run *run)
+{
+	MemTask    *t = some_task_in_conflict(run);
+
+	if (t)
+		resolve_here(run, t);
+	return t != NULL;
+}
+
 static void
 act_here(Run *run)
 {
 	MemTask    *t = some_task(run);
-	int			what = run_any(run, 24);
+	int			what;
 
+	if (run->decides && run_one_in(run, 6) && users_resolve(run))
+		return;
+	what = run_any(run, 24);
 	if (t == NULL || what < 4)
 		create_here(run);
 	else if (what < 17)
@@ -261,7 +331,7 @@ some_object(Run *run, FakeService *s)
 		FakeObject *o = &s->objects[(start + i) % s->nobjects];
 
 		/* what the provider has just looked at, to overwrite it, is a race that nobody can win */
-		if (o->payload && !(s->looked_at && strcmp(s->looked_at, o->id) == 0))
+		if (o->payload && !(s->looked_at && same(s->looked_at, o->id)))
 			return o;
 	}
 	return NULL;
@@ -271,7 +341,7 @@ static void
 create_there(Run *run, FakeService *s, const char *list)
 {
 	TsTask		task = new_task(run);
-	char	   *name = psprintf("n%d", run->nitems);
+	char	   *name = numbered("n", run->nitems, "");
 
 	run_tell(run, list, "new", name, task.value[TS_TITLE]);
 	fake_put(s, list, name, fake_payload(s->server_names ? NULL : psprintf("uid-%s", name), name,
@@ -289,12 +359,12 @@ may_be_moved(Run *run, FakeService *s, const FakeObject *o)
 {
 	const MemDb *db = &run->w->store->db;
 
-	if (o->moved_in == run->nsyncs || (s->looked_at && strcmp(s->looked_at, o->id) == 0))
+	if (o->moved_in == run->nsyncs || (s->looked_at && same(s->looked_at, o->id)))
 		return false;
 	for (int i = 0; i < db->nlinks; i++)
 		if (db->links[i].used && db->links[i].external_id &&
 			world_service(run->w, db->links[i].mapping_id) == s &&
-			strcmp(db->links[i].external_id, o->id) == 0)
+			same(db->links[i].external_id, o->id))
 			return true;
 	return fake_member(o->payload, "keep")[0] != '\0';	/* made there */
 }
@@ -325,7 +395,7 @@ adopt_there(Run *run, FakeService *s, FakeObject *o)
 	TsTask		task = fake_task(o->payload);
 	const char *uid = NULL;
 
-	if (parent && strcmp(parent->list, o->list) == 0 && !fake_is_ancestor(s, o, parent))
+	if (parent && same(parent->list, o->list) && !fake_is_ancestor(s, o, parent))
 		uid = fake_uid(parent);
 	task.value[TS_PARENT_TASK_ID] = (char *) uid;
 	run_tell(run, "there", "parent", o->id, uid);

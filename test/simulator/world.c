@@ -57,14 +57,18 @@ world_create(void)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "world", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	World	   *w = palloc0(sizeof(World));
+	World	   *w = palloc(sizeof(World));
 
+	memset(w, 0, offsetof(World, services));
 	fake_start();
+	fake_init(&w->services[0]);
+	fake_init(&w->services[1]);
 	w->cxt = cxt;
 	w->clock = INT64CONST(1767225600000000);	/* 2026-01-01 */
 	w->mass_delete_minimum = 10;
 	w->mass_change_minimum = 50;
 	w->store = mem_create(FAKE_CARRIES);
+	w->store->decode = fake_task;
 	w->store->before = before_transaction;
 	w->store->arg = w;
 	mem_add_mapping(w->store, "A", "P1", "pa", "A");
@@ -115,7 +119,7 @@ expect_intent(World *w, FakeService *s, const TsRequest *req)
 
 		if (m->used && world_service(w, m->mapping_id) == s &&
 			(m->intent.kind == TS_PUSH_MOVE || m->intent.external_id == id ||
-			 (id && m->intent.external_id && strcmp(m->intent.external_id, id) == 0)))
+			 (id && m->intent.external_id && same(m->intent.external_id, id))))
 			return;
 	}
 	w->broken = psprintf("a write to %s without an intent", id ? id : "a new object");
@@ -294,6 +298,7 @@ link_inconsistency(World *w, const MemLink *l)
 	const TsMapping *m = &mem_mapping(w->store, l->mapping_id)->m;
 	MemTask    *t = mem_task(w->store, l->task_id);
 	FakeObject *o = l->external_id ? fake_find(world_service(w, m->id), l->external_id) : NULL;
+	TsFieldMask differing;
 	TsTask		here,
 				there;
 
@@ -301,19 +306,20 @@ link_inconsistency(World *w, const MemLink *l)
 		return t ? psprintf("the link of task %s at %s is dead", l->task_id, m->id) : NULL;
 	if (t == NULL)
 		return psprintf("the task of link %s at %s is gone", l->task_id, m->id);
-	if (strcmp(t->project, m->project_id) != 0)
+	if (!same(t->project, m->project_id))
 		return psprintf("task %s is not in the project of %s", l->task_id, m->id);
 	if (o == NULL || o->payload == NULL)
 		return psprintf("the object %s of task %s is not there", l->external_id, l->task_id);
-	if (strcmp(o->list, m->external_list_id) != 0)
+	if (!same(o->list, m->external_list_id))
 		return psprintf("object %s is in the wrong list", o->id);
 	here = projected(&t->fields);
 	there = fake_task(o->payload);
 	if (there.value[TS_COMPLETED_AT] == NULL && here.value[TS_STATUS] &&
 		strcmp(here.value[TS_STATUS], "COMPLETED") == 0)
 		here.known &= ~TS_FIELD_BIT(TS_COMPLETED_AT);	/* completed there without a time */
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if (ts_task_diff(&here, &there, here.known & TS_FIELD_BIT(f)) != 0)
+	differing = ts_task_diff(&here, &there, here.known);
+	for (TsField f = 0; differing != 0; f++)
+		if (differing & TS_FIELD_BIT(f))
 			return psprintf("task %s and object %s differ in %s: %s and %s", t->id, o->id,
 							ts_field_info[f].name, here.value[f] ? here.value[f] : "NULL",
 							there.value[f] ? there.value[f] : "NULL");
@@ -330,7 +336,7 @@ object_inconsistency(World *w, int service, const FakeObject *o)
 		const MemLink *l = &w->store->db.links[i];
 
 		n += l->used && l->external_id && (l->mapping_id[0] == 'M') == service &&
-			strcmp(l->external_id, o->id) == 0;
+			same(l->external_id, o->id);
 	}
 	return n == 1 ? NULL : psprintf("object %s has %d links", o->id, n);
 }

@@ -41,7 +41,6 @@ struct World
 {
 	MemoryContext cxt;
 	MemStore   *store;
-	FakeService services[2];
 	const char *settings;		/* of the providers; NULL: as the service needs it */
 	int64		clock;			/* microseconds since 1970 */
 	int			nuuids;
@@ -55,6 +54,7 @@ struct World
 	int			mass_change_minimum;
 	const char *credentials;	/* which they are now */
 	char	   *broken;			/* what must never be, and was; else NULL */
+	FakeService services[2];
 };
 
 extern World *world_create(void);

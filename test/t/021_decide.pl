@@ -30,16 +30,22 @@ like($dav->get($object{keep}), qr{URL:https://example.org/}, 'the rest goes on')
 is(sql($node, 'SELECT field, base, local, remote FROM tasksync.conflicts ORDER BY local'), join("\n",
 	'title|"keep"|"keep ours"|"keep theirs"', 'title|"merge"|"merge ours"|"merge theirs"', 'title|"use"|"use ours"|"use theirs"'), 'what is open');
 
+# one of them is changed there once more while it is open
+$dav->edit($object{use}, sub { s/SUMMARY:use theirs/SUMMARY:use their last/ });
+sync($node, $provider);
+is(sql($node, "SELECT string_agg(title, ', ' ORDER BY title) FROM tasksync.task"), 'gone, keep ours, merge ours, use ours', 'which rests here');
+
 my $id = "(SELECT id FROM tasksync.task WHERE title = '%s ours')";
 sql($node, 'SELECT tasksync.resolve_conflict(' . sprintf($id, 'keep') . ", 'KEEP_LOCAL')");
 sql($node, 'SELECT tasksync.resolve_conflict(' . sprintf($id, 'use') . ", 'USE_REMOTE')");
 sql($node, 'SELECT tasksync.resolve_conflict(' . sprintf($id, 'merge') . qq{, 'MERGE', '{"title": "merge both"}')});
 sync($node, $provider);
 is(sql($node, "SELECT string_agg(title || ' ' || sync_status, ', ' ORDER BY title) FROM tasksync.task"),
-	'gone SYNCED, keep ours SYNCED, merge both SYNCED, use theirs SYNCED', 'decided here');
-is($dav->titles($list), 'gone, keep ours, merge both, use theirs', 'and there');
+	'gone SYNCED, keep ours SYNCED, merge both SYNCED, use their last SYNCED', 'decided here');
+is($dav->titles($list), 'gone, keep ours, merge both, use their last', 'and there');
 is(sql($node, 'SELECT count(*) FROM tasksync.conflicts'), '0', 'nothing is open');
-is(sql($node, "SELECT string_agg(resolution, ', ' ORDER BY resolution) FROM tasksync.task_conflict"), 'LOCAL, MERGED, REMOTE', 'and on record');
+is(sql($node, "SELECT string_agg(resolution || ' ' || (remote->>'title'), ', ' ORDER BY resolution) FROM tasksync.task_conflict"),
+	'LOCAL keep theirs, MERGED merge theirs, REMOTE use their last', 'and on record');
 in_sync('both sides are the same');
 
 # a deletion and an edit there, taken back here
@@ -49,9 +55,9 @@ sync($node, $provider);
 is(sql($node, "SELECT string_agg(title, ', ' ORDER BY title) FROM tasksync.task"), 'keep ours, merge both, overwritten', 'the sync applied it');
 my $job = sync_job($node, 'id');
 is(sql($node, "SELECT tasksync.undo_sync($job)"), '2', 'two tasks come back');
-is(sql($node, "SELECT string_agg(title, ', ' ORDER BY title) FROM tasksync.task"), 'gone, keep ours, merge both, use theirs', 'as they were');
+is(sql($node, "SELECT string_agg(title, ', ' ORDER BY title) FROM tasksync.task"), 'gone, keep ours, merge both, use their last', 'as they were');
 sync($node, $provider);
-is($dav->titles($list), 'gone, keep ours, merge both, use theirs', 'there as well');
+is($dav->titles($list), 'gone, keep ours, merge both, use their last', 'there as well');
 in_sync('and the same on both sides');
 is(sql($node, "SELECT tasksync.undo_sync($job)"), '0', 'only once');
 

@@ -192,7 +192,43 @@ test_manual(void)
 	tap_is(there(object_of(id, "A"), TS_DESCRIPTION), "more here", "another field goes there");
 	tap_is(here(id, TS_PRIORITY), "HIGH", "another comes here");
 	tap_is_int(w->store->db.nconflicts, 1, "one conflict");
-	tap_reset();
+	edit_object(object_of(id, "A"), TS_TITLE, "there once more");
+	sync_all();
+	tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_TITLE], "there once more",
+		   "it is kept up to date");
+	tap_ok(mem_resolve(w->store, id, true), "decided for theirs");
+	tap_is(here(id, TS_TITLE), "there once more", "as it is now");
+	end();
+	tap_is_int(w->store->db.nconflicts, 1, "and that was all");
+}
+
+/* What is merged together rests together: a time without its date is nothing. */
+static void
+test_manual_register(void)
+{
+	TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", END);
+
+	for (int use_remote = 0; use_remote < 2; use_remote++)
+	{
+		char	   *id;
+
+		begin(use_remote ? "a due date at rest, decided for theirs" : "… decided for ours");
+		mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+		id = mem_insert(w->store, "pa", &task);
+		sync_all();
+		edit(id, TS_DUE_DATE, NULL);
+		edit_object(object_of(id, "A"), TS_DUE_DATE, "2026-03-03");
+		sync_all();
+		edit_object(object_of(id, "A"), TS_DUE_TIME, "10:00:00");
+		sync_all();
+		tap_is(here(id, TS_DUE_TIME), NULL, "no time comes here without the date");
+		tap_ok(mem_resolve(w->store, id, use_remote), "decided");
+		end();
+		tap_is(here(id, TS_DUE_DATE), use_remote ? "2026-03-03" : NULL, "the date");
+		tap_is(here(id, TS_DUE_TIME), use_remote ? "10:00:00" : NULL, "and its time");
+		tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_DUE_TIME], "10:00:00",
+			   "theirs is on record");
+	}
 }
 
 static void
@@ -905,11 +941,11 @@ test_swinging(void)
 	edit(id, TS_DESCRIPTION, "here");
 	sync_all();
 	w->store->swinging = 0;
-	tap_is(w->store->db.conflicts[1].conflict.resolution, NULL, "... even with another that is settled");
+	tap_is(w->store->db.conflicts[0].conflict.resolution, NULL, "... even with another that is settled");
 	edit_object(object_of(id, "A"), TS_TITLE, "and once more");
 	edit(id, TS_TITLE, "u");
 	sync_all();
-	tap_is_int(w->store->db.nconflicts, 2, "it stays at rest");
+	tap_is_int(w->store->db.nconflicts, 1, "it stays at rest");
 	tap_is(there(object_of(id, "A"), TS_TITLE), "and once more", "... on both sides");
 	tap_reset();
 }
@@ -922,6 +958,7 @@ main(void)
 	test_rounding_service();
 	test_conflict();
 	test_manual();
+	test_manual_register();
 	test_deletions();
 	test_revival();
 	test_deletion_meets_touch();
