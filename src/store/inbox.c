@@ -67,7 +67,8 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 /*
  * A possible move whose task has been put into this mapping's project here, or
  * of which a move to this list is in doubt, is our own move, not yet finished:
- * it waits until the old object is gone.
+ * it waits until the old object is gone.  What came for a task that is away
+ * waits as long as the link is parted (TsLinkRow).
  */
 TsInboxRow *
 ts_store_inbox(void *db, const TsMapping *m, int *n)
@@ -78,7 +79,14 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		" FROM tasksync.task_inbox i"
 		" JOIN tasksync.task_list_mapping m ON m.id = i.mapping_id AND m.user_id = i.user_id"
 		" WHERE i.mapping_id = $1 AND i.user_id = $2"
-		"  AND (i.gone OR i.wait_for = 'MOVE' OR i.retry_at <= pg_catalog.now())"
+		"  AND (i.gone OR i.wait_for = 'MOVE' OR i.retry_at <= pg_catalog.now()"
+		"   OR (i.wait_for = 'RETURN' AND NOT EXISTS (SELECT FROM tasksync.task_link pl"
+		"    JOIN tasksync.task pt ON pt.id = pl.task_id AND pt.user_id = pl.user_id"
+		"    WHERE pl.mapping_id = $1 AND pl.user_id = $2 AND pl.state = 'FROZEN'"
+		"     AND pl.external_task_id = i.external_task_id AND pt.project_id <> m.project_id"
+		"     AND NOT EXISTS (SELECT FROM tasksync.task_list_mapping om"
+		"      WHERE om.project_id = pt.project_id AND om.user_id = $2 AND om.sync_enabled"
+		"       AND om.external_list_id IS NOT NULL AND om.sync_direction <> 'FROM_PROVIDER'))))"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"

@@ -153,8 +153,8 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->elsewhere = ts_col_bool(i, 21);
 	row->project_mapped = ts_col_bool(i, 22);
 	row->modified_at = ts_col_text(i, 24, NULL);
-	/* parted: its task is where no service looks, for as long as it is */
-	row->dead |= ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
+	row->parted = ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
+	row->dead |= row->parted;
 }
 
 static TsLinkRow *

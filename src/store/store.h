@@ -64,6 +64,7 @@ typedef struct TsLinkRow
 	char	   *task_id;
 	bool		linked;			/* there is a task_link row for this mapping */
 	bool		dead;			/* the link is only a memory */
+	bool		parted;			/* … for as long as its task is where no service looks */
 	char	   *mapping_id;
 	char	   *external_id;
 	char	   *etag;
@@ -184,6 +185,7 @@ typedef struct TsChange
 
 #define TS_WAIT_MOVE	"MOVE"		/* another object of its uid is linked: it may be that one */
 #define TS_WAIT_FOREIGN "FOREIGN"	/* no task */
+#define TS_WAIT_RETURN	"RETURN"	/* its task is where no service looks, and may come back */
 
 /* An observation that waits: a tombstone, a possible move, a poison item. */
 typedef struct TsInboxRow
@@ -240,7 +242,11 @@ typedef struct TsStore
 	TsLinkRow  *(*unlinked) (void *db, const TsMapping *m, int *n);
 
 	void		(*inbox_put) (void *db, const TsMapping *m, const TsInboxRow *rows, int n);
-	/* tombstones (gone), possible moves, and poison that is due again; in order of arrival */
+
+	/*
+	 * Tombstones (gone), possible moves, what came for a task that was away and
+	 * is back (or gone for good), and poison that is due again; in order of arrival.
+	 */
 	TsInboxRow *(*inbox) (void *db, const TsMapping *m, int *n);
 	void		(*inbox_drop) (void *db, const TsMapping *m, const char **external_ids, int n);
 

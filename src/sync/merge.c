@@ -307,6 +307,8 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 		item->verdict = TS_MERGE_FOREIGN;
 		return false;
 	}
+	if (row->linked && row->parted)
+		item->verdict = TS_MERGE_WAIT_RETURN;
 	if (row->linked && row->dead)
 		return false;
 	if (row->create_in_doubt)
@@ -331,7 +333,23 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 	return true;
 }
 
-/* Items that ended as something to remember in the inbox. */
+/* What an item that ended as something to remember in the inbox waits for, or NULL. */
+static const char *
+waits_for(const TsMergeItem *item)
+{
+	switch (item->verdict)
+	{
+		case TS_MERGE_WAIT_MOVE:
+			return TS_WAIT_MOVE;
+		case TS_MERGE_WAIT_RETURN:
+			return TS_WAIT_RETURN;
+		case TS_MERGE_FOREIGN:
+			return TS_WAIT_FOREIGN;
+		default:
+			return NULL;
+	}
+}
+
 static void
 put_waiting(MergeWork *w)
 {
@@ -342,15 +360,14 @@ put_waiting(MergeWork *w)
 	{
 		const TsMergeItem *item = &w->items[i];
 
-		if (item->verdict != TS_MERGE_WAIT_MOVE && item->verdict != TS_MERGE_FOREIGN)
+		if (waits_for(item) == NULL)
 			continue;
 		rows[n].external_id = item->obs.external_id;
 		rows[n].etag = item->obs.etag;
 		rows[n].fetch_seq = item->seq;
-		rows[n].wait_for = TS_WAIT_FOREIGN;
+		rows[n].wait_for = waits_for(item);
 		if (item->verdict == TS_MERGE_WAIT_MOVE)
 		{
-			rows[n].wait_for = TS_WAIT_MOVE;
 			rows[n].uid = item->remote.uid;
 			rows[n].payload = item->obs.payload;
 			rows[n].payload_len = item->obs.payload_len;
@@ -502,6 +519,7 @@ merged(MergeWork *w)
 				w->r->wants_barrier = w->r->found_moving = true;
 				break;
 			case TS_MERGE_DONE:
+			case TS_MERGE_WAIT_RETURN:
 			case TS_MERGE_FOREIGN:
 				break;
 		}

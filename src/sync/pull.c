@@ -233,6 +233,12 @@ pull_start_body(void *arg)
 	}
 }
 
+static bool
+may_have_moved(const TsInboxRow *row)
+{
+	return row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
+}
+
 void
 ts_phase_pull(TsCycle *c, TsRun *r)
 {
@@ -243,7 +249,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 		return;
 	for (int i = 0; i < w.ninbox; i++)
 	{
-		if (w.inbox[i].gone || w.inbox[i].wait_for)
+		if (w.inbox[i].gone || may_have_moved(&w.inbox[i]))
 			r->wants_barrier = true;
 		if (!w.inbox[i].gone)
 			ts_ids_add(r, &r->fetch, w.inbox[i].external_id);
@@ -500,7 +506,7 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 	for (int i = 0; i < w.n; i++)
 	{
 		const TsInboxRow *row = &w.rows[i];
-		bool		copy = row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
+		bool		copy = may_have_moved(row);
 
 		if ((r->again_seq && row->fetch_seq >= r->again_seq) || !is_told_everywhere(c, row))
 			continue;

@@ -687,7 +687,8 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 		row->local = t->fields;
 		row->in_project = same(t->project, m->project_id);
 		look_elsewhere(s, m, t, row);
-		row->dead |= parted && !row->in_project && !row->project_mapped;
+		row->parted = parted && !row->in_project && !row->project_mapped;
+		row->dead |= row->parted;
 	}
 	if (parent)
 	{
@@ -845,6 +846,19 @@ is_our_move(MemStore *s, const TsMapping *m, const MemInbox *w)
 	return false;
 }
 
+/* What came for a task that is where no service looks. */
+static bool
+is_away(MemStore *s, const TsMapping *m, const MemInbox *w)
+{
+	MemLink    *l = link_by_external_id(s, m->id, w->row.external_id);
+	TsLinkRow	row;
+
+	if (l == NULL)
+		return false;
+	read_row(s, m, l->task_id, &row);
+	return row.parted;
+}
+
 static TsInboxRow *
 inbox(void *db, const TsMapping *m, int *n)
 {
@@ -858,7 +872,8 @@ inbox(void *db, const TsMapping *m, int *n)
 		bool		moving = same(w->row.wait_for, TS_WAIT_MOVE);
 
 		if (w->used && same(w->mapping_id, m->id) && !(moving && is_our_move(s, m, w)) &&
-			(w->row.gone || moving || (w->retry_at && w->retry_at <= s->now)))
+			(w->row.gone || moving || (w->retry_at && w->retry_at <= s->now) ||
+			 (same(w->row.wait_for, TS_WAIT_RETURN) && !is_away(s, m, w))))
 			rows[(*n)++] = w->row;
 	}
 	return rows;

@@ -82,6 +82,16 @@ sync_all(void)
 	(void) world_sync(w, "P1", NULL, &result);
 }
 
+/* Which request of a cycle meets which fault. */
+static int	fault_in;
+static WorldFault the_fault;
+
+static WorldFault
+one_fault(World *world)
+{
+	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
+}
+
 static void
 begin(const char *what)
 {
@@ -378,6 +388,43 @@ test_move_against_deletion(void)
 }
 
 static void
+test_edit_of_what_is_away(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("edited there while the task is where no service looks");
+	id = add_task("pa", "t");
+	sync_all();
+	o = object_of(id, "A");
+	mem_move(w->store, id, "nowhere");
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "t", "the task is left alone");
+	sync_all();
+	tap_is_int(result.requests, 2, "... and so is the object");
+	mem_move(w->store, id, "pa");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "edited there", "the edit arrives when the task is back");
+	end();
+
+	begin("... and is then deleted");
+	id = add_task("pa", "t");
+	add_task("pa", "another");
+	sync_all();
+	o = object_of(id, "A");
+	mem_move(w->store, id, "nowhere");
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	sync_all();
+	mem_delete(w->store, id);
+	sync_all();
+	tap_is(here(id, TS_TITLE), "edited there", "the edit beats the deletion");
+	end();
+}
+
+static void
 test_mirror(void)
 {
 	char	   *id;
@@ -518,16 +565,6 @@ test_first_sync(void)
 	tap_is_int(w->store->db.ntasks, 6, "tasks");
 	tap_is_int(result.pulled.deleted + result.pushed.deleted, 0, "no deletion");
 	end();
-}
-
-/* Which request of a cycle meets which fault. */
-static int	fault_in;
-static WorldFault the_fault;
-
-static WorldFault
-one_fault(World *world)
-{
-	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
 }
 
 /*
@@ -730,6 +767,7 @@ main(void)
 	test_mass_deletion();
 	test_moves();
 	test_move_against_deletion();
+	test_edit_of_what_is_away();
 	test_mirror();
 	test_directions();
 	test_recurrence();
