@@ -447,18 +447,20 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		"   AND w.user_id = $2 AND w.task_id = k.task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox i WHERE i.mapping_id = $1"
 		"   AND i.user_id = $2 AND i.external_task_id = l.external_task_id)"
-		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id"
-		"   AND NOT EXISTS (SELECT FROM tasksync.task_intent ow"
+		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id AND " TS_BELONGS("t", "m") "))"
+		/* to be made, even if an earlier try failed: not where one is, or may be, elsewhere */
+		"  AND (l.external_task_id IS NOT NULL OR (t.project_id = m.project_id) IS NOT TRUE"
+		"   OR (NOT EXISTS (SELECT FROM tasksync.task_intent ow"
 		"    JOIN tasksync.task_list_mapping wm ON wm.id = ow.mapping_id AND wm.user_id = ow.user_id"
 		"    WHERE ow.task_id = t.id AND ow.user_id = $2 AND wm.provider_id = m.provider_id"
-		"     AND wm.sync_enabled)"
-		"   AND " TS_BELONGS("t", "m")
-		/* one in another list of the provider comes over, where the provider can move it */
+		"     AND wm.sync_enabled AND wm.sync_status IS DISTINCT FROM 'DISCONNECTED')"
+		/* one in another synced list of the provider comes over, where the provider can move it */
 		"   AND NOT ($7 AND EXISTS (SELECT FROM tasksync.task_link ol"
 		"    JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
 		"    WHERE ol.task_id = t.id AND ol.user_id = $2"
 		"     AND ol.external_task_id IS NOT NULL AND om.id <> m.id"
-		"     AND om.provider_id = m.provider_id))))"
+		"     AND om.provider_id = m.provider_id AND om.sync_enabled"
+		"     AND om.sync_status IS DISTINCT FROM 'DISCONNECTED'))))"
 		" ORDER BY k.task_id LIMIT $4",
 		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID, BOOLOID},
 		.unbounded = true

@@ -553,6 +553,18 @@ sub moves
 	sync($node, $provider);
 	is(value($to, 'Moving there', 'id'), $id, 'a task moved there is moved here, and is the same');
 	is(titles($from), 'Staying', '... and gone from its old project');
+
+	sql($node, "UPDATE tasksync.task_list_mapping SET sync_enabled = false WHERE id = '$from->{mapping}'");
+	update($from, 'Staying', "project_id = '$to->{project}'");
+	go($to);
+	is($dav->titles($to->{path}), 'Moving here, Moving there, Resident, Staying',
+		'from a list that is not synced a task cannot be moved: it is made anew');
+	is($dav->titles($from->{path}), 'Staying', '... and the old list is left alone');
+	sql($node, "UPDATE tasksync.task_list_mapping SET sync_enabled = true WHERE id = '$from->{mapping}'");
+	go($from);
+	is($dav->titles($from->{path}), '', '... until it is synced again');
+	go($to);
+	both_hold($to, 'Moving here, Moving there, Resident, Staying', '... and there is one of each');
 	return;
 }
 

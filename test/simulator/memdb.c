@@ -1451,6 +1451,14 @@ is_hinted(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
 		 : t->exists && same(t->project, m->project_id));
 }
 
+/* An object of the task is, or may be, in another list: none is to be made here. */
+static bool
+is_made_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
+{
+	return t->exists && same(t->project, m->project_id) && (l == NULL || l->external_id == NULL) &&
+		(comes_over(s, m, t) || in_doubt_elsewhere(s, m, t));
+}
+
 static TsLinkRow *
 candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 {
@@ -1467,8 +1475,7 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 			!is_hinted(s, m, t, l) ||
 			(l && l->retry_at > s->now) || intent_row(s, m->id, t->id) ||
 			(l && l->external_id && inbox_row(s, m->id, l->external_id)) ||
-			(l == NULL && !(t->exists && belongs(s, m, t) && !comes_over(s, m, t) &&
-							!in_doubt_elsewhere(s, m, t))))
+			(l == NULL && !(t->exists && belongs(s, m, t))) || is_made_elsewhere(s, m, t, l))
 			continue;
 		read_row(s, m, t->id, &rows[(*n)++]);
 	}

@@ -424,6 +424,43 @@ test_edit_of_what_is_away(void)
 	end();
 }
 
+/* What one list has refused, another takes, while the user tries the first once more. */
+static void
+move_to_and_fro(World *world)
+{
+	char	   *id = world->arg;
+	MemTask    *t = mem_task(world->store, id);
+	MemLink    *refused = mem_link(world->store, id, "A");
+
+	if (strcmp(t->fields.value[TS_TITLE], "unspeakable") == 0 && refused && refused->fail_count > 0)
+	{
+		edit(id, TS_TITLE, "t");
+		mem_move(world->store, id, "pb");
+	}
+	else if (strcmp(t->project, "pb") == 0 && object_of(id, "B"))
+		mem_move(world->store, id, "pa");
+}
+
+static void
+test_move_to_where_it_was_refused(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("moved to a list that refused the task before");
+	w->services[0].server_names = w->services[0].stable_ids = true;
+	id = w->arg = add_task("pa", "unspeakable");
+	w->meanwhile = move_to_and_fro;
+	sync_all();
+	w->meanwhile = NULL;
+	o = object_of(id, "B");
+	tap_ok(o && strcmp(mem_task(w->store, id)->project, "pa") == 0, "made in the other list");
+	sync_all();
+	tap_ok(o && object_of(id, "A") == o, "it is the same object that moves");
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "... and the only one");
+	end();
+}
+
 static void
 test_mirror(void)
 {
@@ -768,6 +805,7 @@ main(void)
 	test_moves();
 	test_move_against_deletion();
 	test_edit_of_what_is_away();
+	test_move_to_where_it_was_refused();
 	test_mirror();
 	test_directions();
 	test_recurrence();
