@@ -461,6 +461,31 @@ test_move_to_where_it_was_refused(void)
 	end();
 }
 
+/* What they edited in a list that takes nothing from them is overruled by our move. */
+static void
+test_lost_answer_to_deletion_of_edited(void)
+{
+	char	   *id;
+
+	begin("the answer is lost when an object edited there makes way for its copy");
+	w->services[0].no_moves = true;
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	id = add_task("pa", "t");
+	sync_all();
+	edit_object(object_of(id, "A"), TS_TITLE, "edited there");
+	sync_all();
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_ERROR_AFTER;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_is_int(fake_count(&w->services[0], "A"), 0, "it is deleted");
+	end();
+	tap_is_int(w->store->db.nconflicts, 1, "what they wrote is in a record");
+	tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_TITLE], "edited there", "... with its value");
+}
+
 static void
 test_mirror(void)
 {
@@ -806,6 +831,7 @@ main(void)
 	test_move_against_deletion();
 	test_edit_of_what_is_away();
 	test_move_to_where_it_was_refused();
+	test_lost_answer_to_deletion_of_edited();
 	test_mirror();
 	test_directions();
 	test_recurrence();
