@@ -176,7 +176,11 @@ prepare_sync(Run *run)
 	be_unreliable(run, &run->w->services[run_any(run, 2)]);
 }
 
-/* Since which change an object that was found dead is so, and no task's; 0: it isn't. */
+/*
+ * Since which change an object that was found dead is so, and no task's; 0: it
+ * isn't.  A link that came over to where it was seen before (without an ETag)
+ * is looked at before it counts.
+ */
 static int
 ghost_since(World *w, const MemDead *dead)
 {
@@ -184,7 +188,7 @@ ghost_since(World *w, const MemDead *dead)
 	const FakeObject *o = fake_find(world_service(w, dead->mapping_id), dead->external_id);
 
 	for (int i = 0; i < db->nlinks; i++)
-		if (db->links[i].used && db->links[i].external_id &&
+		if (db->links[i].used && db->links[i].external_id && db->links[i].etag &&
 			strcmp(db->links[i].mapping_id, dead->mapping_id) == 0 &&
 			strcmp(db->links[i].external_id, dead->external_id) == 0)
 			return 0;
