@@ -196,7 +196,8 @@ move_links(const TsMapping *m)
 {
 	static TsStatement stmt = {
 		"WITH move AS MATERIALIZED ("
-		" SELECT DISTINCT ON (l.id) l.id AS link_id, l.task_id, l.mapping_id AS old_mapping,"
+		" SELECT DISTINCT ON (x.new_mapping, x.new_id) x.* FROM"
+		" (SELECT DISTINCT ON (l.id) l.id AS link_id, l.task_id, l.mapping_id AS old_mapping,"
 		"  l.external_task_id AS old_id, w.mapping_id AS new_mapping, w.external_task_id AS new_id,"
 		"  nm.project_id"
 		" FROM tasksync.task_link l"
@@ -212,7 +213,11 @@ move_links(const TsMapping *m)
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
 		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id"
 		"   AND o.external_task_id IS NOT NULL)"
-		" ORDER BY l.id, w.created_at"
+		/* another task's already: a copy has the uid of what it was made from */
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_link c WHERE c.mapping_id = w.mapping_id"
+		"   AND c.user_id = l.user_id AND c.external_task_id = w.external_task_id)"
+		" ORDER BY l.id, w.created_at) x"
+		" ORDER BY x.new_mapping, x.new_id, x.link_id"
 		"), linked AS ("
 		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"
 		"  external_task_id = move.new_id, etag = NULL, prev_etags = '{}'"
@@ -251,6 +256,8 @@ move_links(const TsMapping *m)
 		"  AND g.external_task_id = l.external_task_id AND g.gone"
 		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
 		"  AND NOT w.gone"
+		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
+		"  AND nm.provider_id = lm.provider_id"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2 AND o.task_id = l.task_id"
 		"  AND o.user_id = l.user_id AND o.mapping_id = w.mapping_id AND o.external_task_id IS NULL",
 		{UUIDOID, TEXTOID}

@@ -526,7 +526,7 @@ known(void *db, const TsMapping *m, const char **external_ids, int n)
 
 		result[i].linked = l != NULL;
 		result[i].parked = w && !w->row.gone;
-		result[i].failed = result[i].parked && w->retry_at != 0;
+		result[i].failed = result[i].parked && w->fail_count > 0;
 		result[i].buried = w && w->row.gone;
 		result[i].etag = result[i].parked && w->row.etag ? (char *) w->row.etag : l ? l->etag : NULL;
 		for (int k = 0; k < s->db.nintents; k++)
@@ -917,6 +917,7 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 		MemInbox   *w = &s->db.inbox[i];
 
 		if (w->used && l->uid && !w->row.gone && same(w->row.uid, l->uid) &&
+			link_by_external_id(s, w->mapping_id, w->row.external_id) == NULL &&
 			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
 			(same(w->mapping_id, l->mapping_id) ? !same(w->row.external_id, l->external_id)
 			 : !has_object(s, l->task_id, w->mapping_id)))
@@ -944,6 +945,8 @@ move_intent(MemStore *s, const char *task_id, const char *from, char *to, const 
 	if (w == NULL)
 		return;
 	w->used = w->intent.kind == TS_PUSH_UPDATE;
+	if (w->used && !same(from, to) && intent_row(s, to, task_id))
+		raise(s, "23505", "duplicate key of an intent");
 	w->mapping_id = to;
 	w->intent.external_id = (char *) external_id;
 }
