@@ -325,6 +325,7 @@ delete_task(MemStore *s, MemTask *t)
 		MemTrash   *old = ADD(s, s->db.trash, s->db.ntrash);
 
 		old->task_id = t->id;
+		old->at = s->now;
 		old->fields = t->fields;
 	}
 	for (int i = 0; i < s->db.ntasks; i++)
@@ -1183,6 +1184,29 @@ hint_lists(MemStore *s, const char *task_id)
 			note_owed(s, &s->db.mappings[i].m, task_id);
 }
 
+/* A deleted task as it last was here, or its base where nobody knows any more. */
+static TsTask
+as_it_was(MemStore *s, const TsChange *c)
+{
+	TsTask		fields = c->local_base;
+	int64		at = 0;
+
+	for (int i = 0; i < s->db.ntrash; i++)
+		if (same(s->db.trash[i].task_id, c->task_id) && s->db.trash[i].at >= at)
+		{
+			fields = s->db.trash[i].fields;
+			at = s->db.trash[i].at;
+		}
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id) &&
+			s->db.changes[i].at >= at)
+		{
+			fields = s->db.changes[i].old;
+			at = s->db.changes[i].at;
+		}
+	return fields;
+}
+
 static void
 apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1193,15 +1217,7 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 		TsTask		fields = {0};
 
 		if (c->revived)
-		{
-			fields = c->local_base;
-			for (int i = 0; i < s->db.ntrash; i++)
-				if (same(s->db.trash[i].task_id, c->task_id))
-					fields = s->db.trash[i].fields;
-			for (int i = 0; i < s->db.nchanges; i++)
-				if (s->db.changes[i].deleted && same(s->db.changes[i].task_id, c->task_id))
-					fields = s->db.changes[i].old;
-		}
+			fields = as_it_was(s, c);
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->task_patch.known & BIT(f))
 			{
@@ -1267,7 +1283,10 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			break;
 		case TS_LINK_PART:
 			if (l)
+			{
 				l->parted = true;
+				l->retry_at = l->fail_count = 0;
+			}
 			break;
 		case TS_LINK_COPY:
 			set_link(s, &mem_mapping(s, c->moved_to)->m, c);
@@ -1278,7 +1297,9 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			l->dead = c->link_action == TS_LINK_DEAD;
 			l->external_id = l->etag = l->payload = NULL;
 			l->nprev_etags = 0;
-			if (!l->dead)
+			if (l->dead)
+				l->retry_at = l->fail_count = 0;
+			else
 				l->local_base.known = l->remote_base.known = 0;
 			break;
 		case TS_LINK_DROP:
