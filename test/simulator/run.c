@@ -144,6 +144,7 @@ make_world(Run *run)
 	run->recurrences = run_one_in(run, 4);
 	run->flips = run_one_in(run, 5);
 	run->audits = run_one_in(run, 2);
+	run->leaves = run->moves && run_one_in(run, 3);
 }
 
 /* What goes wrong without anybody noticing, and is healed by looking at everything. */
@@ -245,7 +246,7 @@ let_it_run(Run *run)
 	}
 }
 
-/* Everything that disturbs stops. */
+/* Everything that disturbs stops, and every task is where some service looks. */
 static void
 calm_down(Run *run)
 {
@@ -263,6 +264,13 @@ calm_down(Run *run)
 			mem_set_direction(w->store, m, TS_BIDIRECTIONAL);
 		if (run->audits)
 			m->m.audit_due = m->m.compare_due = true;
+	}
+	for (int i = 0; i < w->store->db.ntasks; i++)
+	{
+		MemTask    *t = &w->store->db.tasks[i];
+
+		if (t->exists && strcmp(t->project, NOWHERE) == 0)
+			mem_move(w->store, t->id, "pa");
 	}
 	run_tell(run, "---", "all quiet", "", NULL);
 }
