@@ -180,6 +180,18 @@ note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 	change->conflict.remote.known &= beaten;
 }
 
+/* Is a field of the object something that we never agreed on? */
+static bool
+is_let_be(const TsLinkRow *row, const TsTask *seen, TsField f)
+{
+	const char *value = seen->value[f];
+	const char *fallback = ts_field_info[f].fallback;
+
+	if (row->remote_base.known & BIT(f))
+		return !ts_value_equal(f, value, row->remote_base.value[f]);
+	return value && !(fallback && strcmp(value, fallback) == 0);
+}
+
 /*
  * TO_PROVIDER lets be what they change, until something is sent to the same
  * field, or the object deleted: then it is overruled, and kept as what lost.
@@ -198,8 +210,7 @@ note_overruled(SettleWork *w, const TsDelivery *d, const TsLinkRow *row)
 		!ts_decode(w->c, row->payload, row->payload_len, &seen, &err) || !seen.is_task)
 		return;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if ((sent & row->remote_base.known & BIT(f)) &&
-			!ts_value_equal(f, seen.task.value[f], row->remote_base.value[f]) &&
+		if ((sent & BIT(f)) && is_let_be(row, &seen.task, f) &&
 			(deleting || !ts_value_equal(f, seen.task.value[f], d->expected.task.value[f])))
 			lost |= BIT(f);
 	if (lost == 0)

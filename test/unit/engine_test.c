@@ -486,6 +486,32 @@ test_lost_answer_to_deletion_of_edited(void)
 	tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_TITLE], "edited there", "... with its value");
 }
 
+/* TO_PROVIDER: what they wrote before our create was settled is no base of ours. */
+static void
+test_overruled_without_base(void)
+{
+	char	   *id;
+
+	begin("TO_PROVIDER overrules what was edited there while the create was in doubt");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	id = add_task("pa", "t");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 3;				/* both lists, create */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	edit_object(fake_find(&w->services[0], psprintf("A/%s", id)), TS_TITLE, "edited there");
+	sync_all();
+	edit_object(object_of(id, "A"), TS_TITLE, "edited there again");
+	sync_all();
+	edit(id, TS_TITLE, "edited here");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited here", "ours is there");
+	tap_is_int(w->store->db.nconflicts, 2, "a record of each value that lost");
+	tap_is(w->store->db.conflicts[1].conflict.remote.value[TS_TITLE], "edited there again", "... the last one too");
+	tap_reset();
+}
+
 static void
 test_mirror(void)
 {
@@ -832,6 +858,7 @@ main(void)
 	test_edit_of_what_is_away();
 	test_move_to_where_it_was_refused();
 	test_lost_answer_to_deletion_of_edited();
+	test_overruled_without_base();
 	test_mirror();
 	test_directions();
 	test_recurrence();
