@@ -137,9 +137,17 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
 	"  AND h.mapping_id IN (move.old_mapping, move.new_mapping) AND h.user_id = $2" \
 	"  AND h.synced_at IS NULL)"
 
+/* The tombstone g of link l's object, unless we have written the object since. */
+#define IS_TOMBSTONE(g, l) \
+	"(" g ".mapping_id = " l ".mapping_id AND " g ".user_id = " l ".user_id" \
+	" AND " g ".external_task_id = " l ".external_task_id" \
+	" AND " g ".gone AND " g ".fetch_seq >= " l ".write_seq)"
+
 /*
  * The object of a link is proved gone in its list, and the task has a link in
- * another list of the provider already: this one is over.
+ * another list of the provider already: this one is over.  (If that one's is
+ * gone as well, this one is over where the task itself has gone there: the
+ * object here was to be deleted, and what turns up is the other.)
  */
 static int
 follow_links(const TsMapping *m)
@@ -151,15 +159,15 @@ follow_links(const TsMapping *m)
 		"  o.mapping_id AS new_mapping, o.external_task_id AS new_id, nm.project_id"
 		" FROM tasksync.task_link l"
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
-		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
 		" JOIN tasksync.task_link o ON o.task_id = l.task_id AND o.user_id = l.user_id"
 		"  AND o.id <> l.id AND o.external_task_id IS NOT NULL"
 		" JOIN tasksync.task_list_mapping nm ON nm.id = o.mapping_id AND nm.user_id = o.user_id"
 		"  AND nm.provider_id = lm.provider_id"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
-		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox og WHERE og.mapping_id = o.mapping_id"
-		"   AND og.user_id = o.user_id AND og.external_task_id = o.external_task_id AND og.gone)"
+		"  AND (NOT EXISTS (SELECT FROM tasksync.task_inbox og WHERE " IS_TOMBSTONE("og", "o") ")"
+		"   OR EXISTS (SELECT FROM tasksync.task t WHERE t.id = l.task_id AND t.user_id = l.user_id"
+		"    AND t.project_id = nm.project_id AND t.project_id <> lm.project_id))"
 		" ORDER BY l.id, o.id"
 		"), linked AS ("
 		" DELETE FROM tasksync.task_link l USING move WHERE l.id = move.link_id AND l.user_id = $2"
@@ -207,8 +215,7 @@ move_links(const TsMapping *m)
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
 		"  AND nm.provider_id = lm.provider_id"
 		"  AND (nm.id <> lm.id OR w.external_task_id <> l.external_task_id)"
-		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
-		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
 		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id"
@@ -252,8 +259,7 @@ move_links(const TsMapping *m)
 	static TsStatement clear_way = {
 		"DELETE FROM tasksync.task_link o USING tasksync.task_link l"
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
-		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
 		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
 		"  AND NOT w.gone"
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"

@@ -968,22 +968,31 @@ note_owed(MemStore *s, const TsMapping *m, const char *task_id)
 	c->at = s->now;
 }
 
-/* Another link of the same task and provider, whose object is there. */
+/* The tombstone of a link's object, unless we have written the object since. */
+static MemInbox *
+tombstone_of(MemStore *s, const MemLink *l)
+{
+	MemInbox   *w = inbox_row(s, l->mapping_id, l->external_id);
+
+	return w && w->row.gone && w->row.fetch_seq >= l->write_seq ? w : NULL;
+}
+
+/* Another link of the same task and provider, whose object is there, or that the task has gone to. */
 static MemLink *
 link_elsewhere(MemStore *s, const MemLink *l)
 {
-	const char *provider_id = mem_mapping(s, l->mapping_id)->m.provider_id;
+	const TsMapping *m = &mem_mapping(s, l->mapping_id)->m;
+	MemTask    *t = mem_task(s, l->task_id);
 
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *o = &s->db.links[i];
-		MemInbox   *w;
+		const TsMapping *om = &mem_mapping(s, o->mapping_id)->m;
 
-		if (o == l || !o->used || o->external_id == NULL || !same(o->task_id, l->task_id) ||
-			!same(mem_mapping(s, o->mapping_id)->m.provider_id, provider_id))
-			continue;
-		w = inbox_row(s, o->mapping_id, o->external_id);
-		if (w == NULL || !w->row.gone)
+		if (o != l && o->used && o->external_id && same(o->task_id, l->task_id) &&
+			same(om->provider_id, m->provider_id) &&
+			(tombstone_of(s, o) == NULL ||
+			 (t && same(t->project, om->project_id) && !same(t->project, m->project_id))))
 			return o;
 	}
 	return NULL;
@@ -1015,7 +1024,7 @@ relink_moves(void *db, const TsMapping *m)
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *l = &s->db.links[i];
-		MemInbox   *gone = l->used && l->external_id ? inbox_row(s, l->mapping_id, l->external_id) : NULL;
+		MemInbox   *gone = l->used && l->external_id ? tombstone_of(s, l) : NULL;
 		MemInbox   *w;
 		MemTask    *t;
 
@@ -1023,7 +1032,7 @@ relink_moves(void *db, const TsMapping *m)
 			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
 			continue;
 		w = waiting_move(s, l, m->provider_id);
-		if (gone == NULL || !gone->row.gone)
+		if (gone == NULL)
 			continue;
 		if (link_elsewhere(s, l))
 		{

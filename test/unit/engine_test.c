@@ -512,6 +512,85 @@ test_overruled_without_base(void)
 	tap_reset();
 }
 
+/* No request gets through once an object waits in the inbox. */
+static WorldFault
+cut_off_when_waiting(World *world)
+{
+	return world->store->db.ninbox > 0 && world->store->db.inbox[0].used ? WORLD_NOT_SENT : WORLD_NO_FAULT;
+}
+
+/* The copy of a move in doubt is deleted there; it is made once more. */
+static void
+test_copy_deleted_and_made_again(void)
+{
+	char	   *id;
+
+	begin("the copy of a move in doubt is deleted there");
+	w->services[0].no_moves = true;
+	id = add_task("pb", "t");
+	sync_all();
+	mem_move(w->store, id, "pa");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 4;				/* both lists, move, copy */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = cut_off_when_waiting;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(w->store->db.inbox[0].used, "it was seen");
+	fake_delete(&w->services[0], fake_find(&w->services[0], psprintf("A/%s", id)));
+	sync_all();
+	end();
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "one object in the new list");
+	tap_is_int(fake_count(&w->services[0], "B"), 0, "none in the old one");
+	tap_is_int(w->store->db.ntasks, 1, "one task");
+}
+
+/* The answer to a deletion is lost, once. */
+static WorldFault
+lose_deletion(World *world)
+{
+	const MemDb *db = &world->store->db;
+
+	if (world->arg == NULL || db->nintents == 0 || !db->intents[0].used ||
+		db->intents[0].intent.kind != TS_PUSH_DELETE)
+		return WORLD_NO_FAULT;
+	world->arg = NULL;
+	return WORLD_LOST_AFTER;
+}
+
+/*
+ * What was moved here by copy is moved back there, while nobody has heard that
+ * the first object is deleted: what turns up is the copy, with its bases.
+ */
+static void
+test_copy_moved_back(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("a copy is moved to where the object was that it was made of");
+	w->services[0].no_moves = true;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	w->arg = o;
+	w->fault = lose_deletion;
+	(void) world_sync(w, "P1", "A", &result);
+	w->fault = NULL;
+	tap_ok(o->payload == NULL, "the first is deleted");
+	fake_move(&w->services[0], fake_find(&w->services[0], psprintf("B/%s", id)), "A");
+	end();
+	tap_is(here(id, TS_TITLE), "edited there", "the edit stays");
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited there", "... and goes to the copy");
+}
+
 static void
 test_mirror(void)
 {
@@ -859,6 +938,8 @@ main(void)
 	test_move_to_where_it_was_refused();
 	test_lost_answer_to_deletion_of_edited();
 	test_overruled_without_base();
+	test_copy_deleted_and_made_again();
+	test_copy_moved_back();
 	test_mirror();
 	test_directions();
 	test_recurrence();
