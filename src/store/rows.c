@@ -276,6 +276,8 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"   UNION ALL"
 		"   SELECT b.task_id FROM tasksync.task_link b WHERE " TS_MINE("b")
 		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL"
+		"    AND (b.state <> 'DEAD' OR EXISTS (SELECT FROM tasksync.task bt"
+		"     WHERE bt.id = b.task_id AND " TS_OF_USER("bt", "$2") "))"
 		"   UNION ALL"
 		"   SELECT w.task_id FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2"
 		"    AND w.task_id = k.marker AND w.kind = 'CREATE' AND w.external_task_id IS NULL"

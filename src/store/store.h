@@ -223,10 +223,11 @@ typedef struct TsStore
 
 	/*
 	 * One row per observation: found by external id, else by the uid of a link
-	 * without an object.  Where there is no link (linked = false) task_id says
-	 * whose object it is all the same: of a create in doubt or a task here by
-	 * the marker, or of a task whose object of this uid died at the provider.
-	 * A sibling counts only while it takes part in syncs.
+	 * without an object (unless its task is gone, too).  Where there is no link
+	 * (linked = false) task_id says whose object it is all the same: of a
+	 * create in doubt or a task here by the marker, or of a task whose object
+	 * of this uid died at the provider.  A sibling counts only while it takes
+	 * part in syncs.
 	 */
 	TsLinkRow  *(*links) (void *db, const TsMapping *m,
 						  const char **external_ids, const char **uids,

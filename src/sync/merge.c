@@ -243,6 +243,15 @@ is_copy(MergeWork *w, const TsMergeItem *item, const char *sibling)
 	return false;
 }
 
+/* It may be the linked object of that uid, from another list or with a new name. */
+static bool
+may_have_moved(MergeWork *w, const TsMergeItem *item, const TsLinkRow *row)
+{
+	return ts_guarded(TS_GUARD_BARRIER) &&
+		row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
+		!is_copy(w, item, row->sibling);
+}
+
 /* What to do with an object that no link here knows; true = a change was made. */
 static bool
 merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
@@ -255,10 +264,7 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
-	/* It may be the linked object of that uid, from another list or with a new name. */
-	if (ts_guarded(TS_GUARD_BARRIER) &&
-		row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
-		!is_copy(w, item, row->sibling))
+	if (may_have_moved(w, item, row))
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;
@@ -307,10 +313,14 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 		item->verdict = TS_MERGE_FOREIGN;
 		return false;
 	}
-	if (row->linked && row->parted)
-		item->verdict = TS_MERGE_WAIT_RETURN;
 	if (row->linked && row->dead)
+	{
+		if (row->parted)
+			item->verdict = TS_MERGE_WAIT_RETURN;
+		else if (may_have_moved(w, item, row))
+			item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;
+	}
 	if (row->create_in_doubt)
 	{
 		item->verdict = TS_MERGE_ADOPT;
@@ -449,8 +459,10 @@ merge_body(void *arg)
 	const char **parent_uids = palloc0(sizeof(char *) * w->n);
 	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
 	TsLinkRow  *rows = load_rows(w);
+	const char **left_alone = palloc(sizeof(char *) * w->n);
 	TsParent   *parents;
 	int			n = 0;
+	int			nleft = 0;
 
 	for (int i = 0; i < w->n; i++)
 		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
@@ -459,9 +471,15 @@ merge_body(void *arg)
 		if (merge_item(w, &w->items[i], &rows[i], &parents[i], &changes[n]))
 			n++;
 		else
+		{
 			memset(&changes[n], 0, sizeof(TsChange));
+			if (w->items[i].fresh && w->items[i].verdict == TS_MERGE_DONE)
+				left_alone[nleft++] = w->items[i].obs.external_id;
+		}
 	if (n > 0)
 		store->apply(w->c->env->db, w->r->m, changes, n);
+	if (nleft > 0)				/* asked for perhaps because it waited */
+		store->inbox_drop(w->c->env->db, w->r->m, left_alone, nleft);
 	put_waiting(w);
 }
 

@@ -740,7 +740,8 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 
 			if (!l->used || uids[i] == NULL || !same(l->uid, uids[i]))
 				continue;
-			if (same(l->mapping_id, m->id) && l->external_id == NULL && found == NULL)
+			if (same(l->mapping_id, m->id) && l->external_id == NULL && found == NULL &&
+				!(l->dead && mem_task(s, l->task_id) == NULL))
 				found = l;
 			else if (l->external_id &&
 					 (!same(l->external_id, ids[i]) || !same(l->mapping_id, m->id)) &&

@@ -591,6 +591,43 @@ test_copy_moved_back(void)
 	tap_is(there(object_of(id, "A"), TS_TITLE), "edited there", "... and goes to the copy");
 }
 
+/*
+ * In a list that takes nothing from them, an object is deleted, its task goes
+ * elsewhere, and its next object comes back.
+ */
+static void
+test_move_to_where_it_was_deleted(void)
+{
+	char	   *id;
+
+	begin("moved there to a list where the task's object had been deleted");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	id = add_task("pa", "t");
+	add_task("pb", "another");
+	sync_all();
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_ok(mem_link(w->store, id, "A")->dead, "the task stays without an object");
+	mem_move(w->store, id, "pb");
+	sync_all();
+	fake_move(&w->services[0], object_of(id, "B"), "A");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "t", "the task stays");
+	tap_ok(object_of(id, "A") != NULL, "... and is linked to its object");
+	end();
+
+	begin("an object of another's uid in a list that takes nothing from them");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	add_object("B", "n1", "t");
+	sync_all();
+	add_object("A", "n1", "copied there");
+	sync_all();
+	sync_all();
+	tap_is_int(w->store->db.ntasks, 1, "it is left alone");
+	tap_is_int(result.requests, 2, "... for good");
+	tap_reset();
+}
+
 static void
 test_mirror(void)
 {
@@ -940,6 +977,7 @@ main(void)
 	test_overruled_without_base();
 	test_copy_deleted_and_made_again();
 	test_copy_moved_back();
+	test_move_to_where_it_was_deleted();
 	test_mirror();
 	test_directions();
 	test_recurrence();
