@@ -131,6 +131,18 @@ unbury(TsCycle *c, TsRun *r, const char **ids, int n)
 		ts_transact(c, r, unbury_body, &w);
 }
 
+/*
+ * An object that a listing calls gone.  One that lags behind may speak of an
+ * object that has been there again since: it is asked for, too.
+ */
+static void
+listed_as_gone(TsCycle *c, TsRun *r, const char *id)
+{
+	bool		stale = ts_listing_lag(c) > 0 && ts_guarded(TS_GUARD_STALE);
+
+	ts_ids_add(r, stale ? &r->fetch : &r->gone, id);
+}
+
 static void
 listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 {
@@ -152,7 +164,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 		if (obs[i].gone)
 		{
 			if (k->linked || k->parked)
-				ts_ids_add(r, &r->gone, obs[i].external_id);
+				listed_as_gone(c, r, obs[i].external_id);
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);

@@ -628,6 +628,39 @@ test_move_to_where_it_was_deleted(void)
 	tap_reset();
 }
 
+/* A listing tells late of a deletion, when the object has been made again. */
+static void
+test_late_news_of_deletion(void)
+{
+	FakeService *s;
+	char	   *id;
+	int64		deleted_at;
+
+	begin("moved away and back by copy, and the listing is late");
+	s = &w->services[0];
+	s->no_moves = true;
+	id = add_task("pa", "t");
+	sync_all();
+	mem_move(w->store, id, "pb");
+	sync_all();
+	deleted_at = w->clock;
+	mem_move(w->store, id, "pa");
+	s->lag = w->clock;			/* nothing is told */
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(object_of(id, "A") && object_of(id, "B"), "both objects are there");
+	s->lag = w->clock - deleted_at;
+	(void) world_sync(w, "P1", "A", &result);
+	s->lag = 0;
+	tap_ok(object_of(id, "A") != NULL, "the copy is not taken for gone");
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "one task");
+	tap_is_int(fake_count(s, "A") - fake_count(s, "B"), 1, "... and one object");
+}
+
 static void
 test_mirror(void)
 {
@@ -978,6 +1011,7 @@ main(void)
 	test_copy_deleted_and_made_again();
 	test_copy_moved_back();
 	test_move_to_where_it_was_deleted();
+	test_late_news_of_deletion();
 	test_mirror();
 	test_directions();
 	test_recurrence();
