@@ -68,6 +68,7 @@ typedef struct TsRun
 	TsMapping  *m;
 	MemoryContext cxt;
 	bool		pull_only;
+	bool		in_doubt;		/* there were writes in doubt: some may still be */
 	TsPhase		phase;
 	TsPhase		after_settle;
 	bool		held;

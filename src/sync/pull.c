@@ -246,7 +246,7 @@ pull_start_body(void *arg)
 }
 
 static bool
-may_have_moved(const TsInboxRow *row)
+is_possible_move(const TsInboxRow *row)
 {
 	return row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
 }
@@ -261,7 +261,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 		return;
 	for (int i = 0; i < w.ninbox; i++)
 	{
-		if (w.inbox[i].gone || may_have_moved(&w.inbox[i]))
+		if (w.inbox[i].gone || is_possible_move(&w.inbox[i]))
 			r->wants_barrier = true;
 		if (!w.inbox[i].gone)
 			ts_ids_add(r, &r->fetch, w.inbox[i].external_id);
@@ -299,7 +299,7 @@ fetch_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 
 	for (int i = 0; i < n; i++)
 		w.ids[i] = obs[i].external_id;
-	if (r->barrier_passed && !ts_transact(c, r, known_body, &w))
+	if ((r->barrier_passed || r->in_doubt) && !ts_transact(c, r, known_body, &w))
 		return;
 	for (int i = 0; i < n; i++)
 	{
@@ -518,7 +518,7 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 	for (int i = 0; i < w.n; i++)
 	{
 		const TsInboxRow *row = &w.rows[i];
-		bool		copy = may_have_moved(row);
+		bool		copy = is_possible_move(row);
 
 		if ((r->again_seq && row->fetch_seq >= r->again_seq) || !is_told_everywhere(c, row))
 			continue;

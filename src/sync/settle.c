@@ -738,6 +738,7 @@ ts_phase_recover(TsCycle *c, TsRun *r)
 	r->phase = TS_PHASE_PULL;
 	if (!ts_transact(c, r, doubt_body, &w) || w.nintents == 0)
 		return;
+	r->in_doubt = true;
 	r->ndeliveries = w.nintents;
 	r->deliveries = MemoryContextAllocZero(r->batch_cxt, sizeof(TsDelivery) * w.nintents);
 	for (int i = 0; i < w.nintents; i++)

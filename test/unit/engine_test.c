@@ -661,6 +661,43 @@ test_late_news_of_deletion(void)
 	tap_is_int(fake_count(s, "A") - fake_count(s, "B"), 1, "... and one object");
 }
 
+/* It comes back as soon as we have seen that it is gone. */
+static void
+move_back(World *world)
+{
+	FakeObject *o = world->arg;
+
+	if (o->payload == NULL || world->store->db.ninbox == 0 || !world->store->db.inbox[0].used)
+		return;
+	fake_move(&world->services[0], o, "A");
+}
+
+static void
+test_moved_to_and_fro_in_doubt(void)
+{
+	TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", TS_DUE_TIME, "10:00:30", END);
+	char	   *id;
+
+	begin("moved away and back while an update is in doubt, and the listing is late");
+	id = mem_insert(w->store, "pa", &task);
+	sync_all();
+	edit(id, TS_DUE_TIME, "11:00:45");
+	the_fault = WORLD_TOO_MANY;
+	fault_in = 4;				/* both lists, update, reading back */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	w->arg = fake_move(&w->services[0], object_of(id, "A"), "B");
+	w->services[0].lag = INT64CONST(40000000);
+	w->meanwhile = move_back;
+	(void) world_sync(w, "P1", "A", &result);
+	w->meanwhile = NULL;
+	w->services[0].lag = 0;
+	end();
+	tap_is(here(id, TS_DUE_TIME), "11:00:45", "our value keeps its seconds");
+	tap_is_int(w->store->db.nconflicts, 0, "no conflict");
+}
+
 static void
 test_mirror(void)
 {
@@ -1012,6 +1049,7 @@ main(void)
 	test_copy_moved_back();
 	test_move_to_where_it_was_deleted();
 	test_late_news_of_deletion();
+	test_moved_to_and_fro_in_doubt();
 	test_mirror();
 	test_directions();
 	test_recurrence();
