@@ -255,8 +255,8 @@ typedef struct TsStore
 	 * Among the provider's lists: where a link's object is proved gone and an
 	 * object of the same uid waits (or was set aside) in another list, the link
 	 * goes over there, with the task, what is owed, and an update in doubt.
-	 * Where the task has a link there already, this one is over.  Says how many
-	 * tasks went.
+	 * First of all, where the task has a link there already, this one is over.
+	 * Says how many tasks went.
 	 */
 	int			(*relink_moves) (void *db, const TsMapping *m);
 

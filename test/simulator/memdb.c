@@ -1015,6 +1015,35 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 		mem_move(s, t->id, mem_mapping(s, other->mapping_id)->m.project_id);
 }
 
+/* The link goes to the object that waits, with the task. */
+static void
+move_link(MemStore *s, MemLink *l, MemInbox *gone, MemInbox *w)
+{
+	MemTask    *t = mem_task(s, l->task_id);
+
+	gone->used = false;
+	move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
+	note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
+	move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
+	clear_way(s, l->task_id, w->mapping_id);
+	l->mapping_id = w->mapping_id;
+	l->external_id = (char *) w->row.external_id;
+	l->etag = NULL;
+	l->nprev_etags = 0;
+	w->row.wait_for = NULL;
+	w->retry_at = s->now;
+	if (t && !same(t->project, mem_mapping(s, w->mapping_id)->m.project_id))
+		mem_move(s, t->id, mem_mapping(s, w->mapping_id)->m.project_id);
+}
+
+/* A link of the provider whose object is gone. */
+static MemInbox *
+gone_from(MemStore *s, const MemLink *l, const char *provider_id)
+{
+	return l->used && l->external_id && same(mem_mapping(s, l->mapping_id)->m.provider_id, provider_id)
+		? tombstone_of(s, l) : NULL;
+}
+
 static int
 relink_moves(void *db, const TsMapping *m)
 {
@@ -1025,43 +1054,27 @@ relink_moves(void *db, const TsMapping *m)
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *l = &s->db.links[i];
-		MemInbox   *gone = l->used && l->external_id ? tombstone_of(s, l) : NULL;
-		MemInbox   *w;
-		MemTask    *t;
+		MemInbox   *gone = gone_from(s, l, m->provider_id);
+		MemLink    *other = gone ? link_elsewhere(s, l) : NULL;
 
-		if (!l->used || l->external_id == NULL ||
-			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
+		if (other == NULL)
 			continue;
-		w = waiting_move(s, l, m->provider_id);
-		if (gone == NULL)
-			continue;
-		if (link_elsewhere(s, l))
-		{
-			if (s->trace)
-				tap_note("       %s is gone, but %s is there", l->external_id,
-						 link_elsewhere(s, l)->external_id);
-			follow_link(s, l, gone, link_elsewhere(s, l));
-			moved++;
-			continue;
-		}
+		if (s->trace)
+			tap_note("       %s is gone, but %s is there", l->external_id, other->external_id);
+		follow_link(s, l, gone, other);
+		moved++;
+	}
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+		MemInbox   *gone = gone_from(s, l, m->provider_id);
+		MemInbox   *w = gone ? waiting_move(s, l, m->provider_id) : NULL;
+
 		if (w == NULL)
 			continue;
 		if (s->trace)
 			tap_note("       relink %s: %s to %s", l->task_id, l->external_id, w->row.external_id);
-		gone->used = false;
-		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
-		note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
-		move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
-		clear_way(s, l->task_id, w->mapping_id);
-		l->mapping_id = w->mapping_id;
-		l->external_id = (char *) w->row.external_id;
-		l->etag = NULL;
-		l->nprev_etags = 0;
-		w->row.wait_for = NULL;
-		w->retry_at = s->now;
-		t = mem_task(s, l->task_id);
-		if (t && !same(t->project, mem_mapping(s, w->mapping_id)->m.project_id))
-			mem_move(s, t->id, mem_mapping(s, w->mapping_id)->m.project_id);
+		move_link(s, l, gone, w);
 		moved++;
 	}
 	s->origin = NULL;

@@ -698,6 +698,33 @@ test_moved_to_and_fro_in_doubt(void)
 	tap_is_int(w->store->db.nconflicts, 0, "no conflict");
 }
 
+/* Of a task that is back before its copy is deleted, the copy is deleted there, and the first moved. */
+static void
+test_copy_deleted_and_first_moved(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("a copy is deleted there, and what it was made of moved to its list");
+	w->services[0].no_moves = true;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	mem_move(w->store, id, "pa");
+	edit(id, TS_PRIORITY, "HIGH");
+	fake_delete(&w->services[0], object_of(id, "B"));
+	fake_move(&w->services[0], o, "B");
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "it is the same task");
+	tap_is_int(fake_count(&w->services[0], "A") + fake_count(&w->services[0], "B"), 1, "... of one object");
+}
+
 static void
 test_mirror(void)
 {
@@ -1050,6 +1077,7 @@ main(void)
 	test_move_to_where_it_was_deleted();
 	test_late_news_of_deletion();
 	test_moved_to_and_fro_in_doubt();
+	test_copy_deleted_and_first_moved();
 	test_mirror();
 	test_directions();
 	test_recurrence();
