@@ -215,7 +215,7 @@ CREATE TABLE tasksync.task_inbox (
 	etag text,
 	gone boolean NOT NULL DEFAULT false,
 	fetch_seq bigint NOT NULL DEFAULT 0,
-	wait_for text CHECK (wait_for IN ('MOVE', 'FOREIGN')),
+	wait_for text CHECK (wait_for IN ('MOVE', 'FOREIGN', 'RETURN')),
 	fail_count int NOT NULL DEFAULT 0,
 	retry_at timestamptz,
 	error_code text,

@@ -228,7 +228,7 @@ COMMENT ON COLUMN tasksync.task_inbox.payload IS 'the service''s own text; NULL 
 COMMENT ON COLUMN tasksync.task_inbox.etag IS 'its version';
 COMMENT ON COLUMN tasksync.task_inbox.gone IS 'a tombstone';
 COMMENT ON COLUMN tasksync.task_inbox.fetch_seq IS 'number taken from sync_seq when the request started';
-COMMENT ON COLUMN tasksync.task_inbox.wait_for IS 'MOVE: it may come from another list of the provider, which is to be read first; FOREIGN: no task, left alone';
+COMMENT ON COLUMN tasksync.task_inbox.wait_for IS 'MOVE: it may come from another list of the provider, which is to be read first; FOREIGN: no task, left alone; RETURN: its task is where no service looks';
 COMMENT ON COLUMN tasksync.task_inbox.fail_count IS 'failures in a row';
 COMMENT ON COLUMN tasksync.task_inbox.retry_at IS 'when to try again';
 COMMENT ON COLUMN tasksync.task_inbox.error_code IS 'SQLSTATE of error_message';

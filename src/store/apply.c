@@ -348,6 +348,8 @@ delete_tasks(const Columns *cols)
 
 #define INSERT_LINKS_TYPES {UUIDOID, TEXTOID}
 
+#define NO_FAILURE "fail_count = 0, retry_at = NULL, error_code = NULL, error_message = NULL"
+
 static TsRows *
 begin_new_links(void)
 {
@@ -421,8 +423,7 @@ static TsStatement set_links = {
 	" local_base = EXCLUDED.local_base, remote_base = EXCLUDED.remote_base,"
 	" write_seq = GREATEST(EXCLUDED.write_seq, l.write_seq),"
 	" external_updated_at = COALESCE(EXCLUDED.external_updated_at, l.external_updated_at),"
-	" state = 'LIVE', sync_status = 'SYNCED', last_synced_at = EXCLUDED.last_synced_at,"
-	" fail_count = 0, retry_at = NULL, error_code = NULL, error_message = NULL",
+	" state = 'LIVE', sync_status = 'SYNCED', last_synced_at = EXCLUDED.last_synced_at, " NO_FAILURE,
 	INSERT_LINKS_TYPES
 };
 
@@ -486,7 +487,7 @@ copy_links(const Columns *cols)
 		"  external_parent = EXCLUDED.external_parent, etag = NULL, prev_etags = '{}',"
 		"  payload = EXCLUDED.payload, local_base = EXCLUDED.local_base,"
 		"  remote_base = EXCLUDED.remote_base, write_seq = EXCLUDED.write_seq, state = 'LIVE',"
-		"  sync_status = 'PENDING', retry_at = NULL",
+		"  sync_status = 'PENDING', " NO_FAILURE,
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
@@ -754,7 +755,7 @@ static TsStatement unbind_links = {
 };
 static TsStatement deaden_links = {
 	"UPDATE tasksync.task_link l SET state = 'DEAD', external_task_id = NULL, etag = NULL,"
-	" payload = NULL, prev_etags = '{}'"
+	" payload = NULL, prev_etags = '{}', " NO_FAILURE
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
@@ -771,7 +772,7 @@ static TsStatement hint_lists = {
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
 static TsStatement part_links = {
-	"UPDATE tasksync.task_link l SET state = 'FROZEN', sync_status = NULL, retry_at = NULL"
+	"UPDATE tasksync.task_link l SET state = 'FROZEN', sync_status = NULL, " NO_FAILURE
 	" WHERE " TS_MINE("l") " AND l.task_id = ANY ($3::uuid[])",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };

@@ -66,7 +66,8 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 /*
  * A possible move whose task has been put into this mapping's project here, or
  * of which a move to this list is in doubt, is our own move, not yet finished:
- * it waits until the old object is gone.
+ * it waits until the old object is gone.  What came for a task that is away
+ * waits as long as the link is parted (TsLinkRow).
  */
 TsInboxRow *
 ts_store_inbox(void *db, const TsMapping *m, int *n)
@@ -77,7 +78,14 @@ ts_store_inbox(void *db, const TsMapping *m, int *n)
 		" FROM tasksync.task_inbox i"
 		" JOIN tasksync.task_list_mapping m ON m.id = i.mapping_id AND m.user_id = i.user_id"
 		" WHERE i.mapping_id = $1 AND i.user_id = $2"
-		"  AND (i.gone OR i.wait_for = 'MOVE' OR i.retry_at <= pg_catalog.now())"
+		"  AND (i.gone OR i.wait_for = 'MOVE' OR i.retry_at <= pg_catalog.now()"
+		"   OR (i.wait_for = 'RETURN' AND NOT EXISTS (SELECT FROM tasksync.task_link pl"
+		"    JOIN tasksync.task pt ON pt.id = pl.task_id AND pt.user_id = pl.user_id"
+		"    WHERE pl.mapping_id = $1 AND pl.user_id = $2 AND pl.state = 'FROZEN'"
+		"     AND pl.external_task_id = i.external_task_id AND pt.project_id <> m.project_id"
+		"     AND NOT EXISTS (SELECT FROM tasksync.task_list_mapping om"
+		"      WHERE om.project_id = pt.project_id AND om.user_id = $2 AND om.sync_enabled"
+		"       AND om.external_list_id IS NOT NULL AND om.sync_direction <> 'FROM_PROVIDER'))))"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link l"
 		"   JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
 		"   LEFT JOIN tasksync.task t ON t.id = l.task_id AND t.user_id = l.user_id"
@@ -128,9 +136,17 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
 	"  AND h.mapping_id IN (move.old_mapping, move.new_mapping) AND h.user_id = $2" \
 	"  AND h.synced_at IS NULL)"
 
+/* The tombstone g of link l's object, unless we have written the object since. */
+#define IS_TOMBSTONE(g, l) \
+	"(" g ".mapping_id = " l ".mapping_id AND " g ".user_id = " l ".user_id" \
+	" AND " g ".external_task_id = " l ".external_task_id" \
+	" AND " g ".gone AND " g ".fetch_seq >= " l ".write_seq)"
+
 /*
  * The object of a link is proved gone in its list, and the task has a link in
- * another list of the provider already: this one is over.
+ * another list of the provider already: this one is over.  (If that one's is
+ * gone as well, this one is over where the task itself has gone there: the
+ * object here was to be deleted, and what turns up is the other.)
  */
 static int
 follow_links(const TsMapping *m)
@@ -142,15 +158,15 @@ follow_links(const TsMapping *m)
 		"  o.mapping_id AS new_mapping, o.external_task_id AS new_id, nm.project_id"
 		" FROM tasksync.task_link l"
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
-		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
 		" JOIN tasksync.task_link o ON o.task_id = l.task_id AND o.user_id = l.user_id"
 		"  AND o.id <> l.id AND o.external_task_id IS NOT NULL"
 		" JOIN tasksync.task_list_mapping nm ON nm.id = o.mapping_id AND nm.user_id = o.user_id"
 		"  AND nm.provider_id = lm.provider_id"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
-		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox og WHERE og.mapping_id = o.mapping_id"
-		"   AND og.user_id = o.user_id AND og.external_task_id = o.external_task_id AND og.gone)"
+		"  AND (NOT EXISTS (SELECT FROM tasksync.task_inbox og WHERE " IS_TOMBSTONE("og", "o") ")"
+		"   OR EXISTS (SELECT FROM tasksync.task t WHERE t.id = l.task_id AND t.user_id = l.user_id"
+		"    AND t.project_id = nm.project_id AND t.project_id <> lm.project_id))"
 		" ORDER BY l.id, o.id"
 		"), linked AS ("
 		" DELETE FROM tasksync.task_link l USING move WHERE l.id = move.link_id AND l.user_id = $2"
@@ -187,7 +203,8 @@ move_links(const TsMapping *m)
 {
 	static TsStatement stmt = {
 		"WITH move AS MATERIALIZED ("
-		" SELECT DISTINCT ON (l.id) l.id AS link_id, l.task_id, l.mapping_id AS old_mapping,"
+		" SELECT DISTINCT ON (x.new_mapping, x.new_id) x.* FROM"
+		" (SELECT DISTINCT ON (l.id) l.id AS link_id, l.task_id, l.mapping_id AS old_mapping,"
 		"  l.external_task_id AS old_id, w.mapping_id AS new_mapping, w.external_task_id AS new_id,"
 		"  nm.project_id"
 		" FROM tasksync.task_link l"
@@ -197,13 +214,16 @@ move_links(const TsMapping *m)
 		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
 		"  AND nm.provider_id = lm.provider_id"
 		"  AND (nm.id <> lm.id OR w.external_task_id <> l.external_task_id)"
-		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
-		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
 		" WHERE lm.provider_id = $1 AND l.user_id = $2"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
 		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id"
 		"   AND o.external_task_id IS NOT NULL)"
-		" ORDER BY l.id, w.created_at"
+		/* another task's already: a copy has the uid of what it was made from */
+		"  AND NOT EXISTS (SELECT FROM tasksync.task_link c WHERE c.mapping_id = w.mapping_id"
+		"   AND c.user_id = l.user_id AND c.external_task_id = w.external_task_id)"
+		" ORDER BY l.id, w.created_at) x"
+		" ORDER BY x.new_mapping, x.new_id, x.link_id"
 		"), linked AS ("
 		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"
 		"  external_task_id = move.new_id, etag = NULL, prev_etags = '{}'"
@@ -238,10 +258,11 @@ move_links(const TsMapping *m)
 	static TsStatement clear_way = {
 		"DELETE FROM tasksync.task_link o USING tasksync.task_link l"
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		" JOIN tasksync.task_inbox g ON g.mapping_id = l.mapping_id AND g.user_id = l.user_id"
-		"  AND g.external_task_id = l.external_task_id AND g.gone"
+		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
 		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
 		"  AND NOT w.gone"
+		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
+		"  AND nm.provider_id = lm.provider_id"
 		" WHERE lm.provider_id = $1 AND l.user_id = $2 AND o.task_id = l.task_id"
 		"  AND o.user_id = l.user_id AND o.mapping_id = w.mapping_id AND o.external_task_id IS NULL",
 		{UUIDOID, TEXTOID}

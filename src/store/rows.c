@@ -153,8 +153,8 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->elsewhere = ts_col_bool(i, 21);
 	row->project_mapped = ts_col_bool(i, 22);
 	row->modified_at = ts_col_text(i, 24, NULL);
-	/* parted: its task is where no service looks, for as long as it is */
-	row->dead |= ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
+	row->parted = ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
+	row->dead |= row->parted;
 }
 
 static TsLinkRow *
@@ -276,6 +276,8 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"   UNION ALL"
 		"   SELECT b.task_id FROM tasksync.task_link b WHERE " TS_MINE("b")
 		"    AND b.external_uid = k.uid AND b.external_task_id IS NULL"
+		"    AND (b.state <> 'DEAD' OR EXISTS (SELECT FROM tasksync.task bt"
+		"     WHERE bt.id = b.task_id AND " TS_OF_USER("bt", "$2") "))"
 		"   UNION ALL"
 		"   SELECT w.task_id FROM tasksync.task_intent w WHERE w.mapping_id = $1 AND w.user_id = $2"
 		"    AND w.task_id = k.marker AND w.kind = 'CREATE' AND w.external_task_id IS NULL"
@@ -293,7 +295,8 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"      WHERE c.task_id = d.task_id AND c.user_id = $2 AND cm.provider_id = $5)"
 		"  ) x LIMIT 1),"
 		" (SELECT pg_catalog.min(sl.mapping_id::text) FROM tasksync.task_link sl"
-		"  WHERE sl.external_uid = k.uid AND (sl.external_task_id <> k.id OR sl.mapping_id <> $1)"
+		"  WHERE sl.external_uid = k.uid AND sl.external_task_id IS NOT NULL"
+		"   AND (sl.external_task_id <> k.id OR sl.mapping_id <> $1)"
 		"   AND EXISTS (SELECT FROM tasksync.task_list_mapping sm"
 		"    WHERE sm.id = sl.mapping_id AND sm.user_id = sl.user_id AND sm.user_id = $2"
 		"     AND sm.provider_id = $5 AND sm.sync_enabled"
@@ -472,18 +475,20 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 		"   AND w.user_id = $2 AND w.task_id = k.task_id)"
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_inbox i WHERE i.mapping_id = $1"
 		"   AND i.user_id = $2 AND i.external_task_id = l.external_task_id)"
-		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id"
-		"   AND NOT EXISTS (SELECT FROM tasksync.task_intent ow"
+		"  AND (l.id IS NOT NULL OR (t.project_id = m.project_id AND " TS_BELONGS("t", "m") "))"
+		/* to be made, even if an earlier try failed: not where one is, or may be, elsewhere */
+		"  AND (l.external_task_id IS NOT NULL OR (t.project_id = m.project_id) IS NOT TRUE"
+		"   OR (NOT EXISTS (SELECT FROM tasksync.task_intent ow"
 		"    JOIN tasksync.task_list_mapping wm ON wm.id = ow.mapping_id AND wm.user_id = ow.user_id"
 		"    WHERE ow.task_id = t.id AND ow.user_id = $2 AND wm.provider_id = m.provider_id"
-		"     AND wm.sync_enabled)"
-		"   AND " TS_BELONGS("t", "m")
-		/* one in another list of the provider comes over, where the provider can move it */
+		"     AND wm.sync_enabled AND wm.sync_status IS DISTINCT FROM 'DISCONNECTED')"
+		/* one in another synced list of the provider comes over, where the provider can move it */
 		"   AND NOT ($7 AND EXISTS (SELECT FROM tasksync.task_link ol"
 		"    JOIN tasksync.task_list_mapping om ON om.id = ol.mapping_id AND om.user_id = ol.user_id"
 		"    WHERE ol.task_id = t.id AND ol.user_id = $2"
 		"     AND ol.external_task_id IS NOT NULL AND om.id <> m.id"
-		"     AND om.provider_id = m.provider_id))))"
+		"     AND om.provider_id = m.provider_id AND om.sync_enabled"
+		"     AND om.sync_status IS DISTINCT FROM 'DISCONNECTED'))))"
 		" ORDER BY k.task_id LIMIT $4",
 		{UUIDOID, TEXTOID, UUIDOID, INT4OID, BOOLOID, TEXTARRAYOID, BOOLOID},
 		.unbounded = true

@@ -67,6 +67,7 @@ typedef struct TsLinkRow
 	char	   *task_id;
 	bool		linked;			/* there is a task_link row for this mapping */
 	bool		dead;			/* the link is only a memory */
+	bool		parted;			/* … for as long as its task is where no service looks */
 	char	   *mapping_id;
 	char	   *external_id;
 	char	   *etag;
@@ -188,6 +189,7 @@ typedef struct TsChange
 
 #define TS_WAIT_MOVE	"MOVE"		/* another object of its uid is linked: it may be that one */
 #define TS_WAIT_FOREIGN "FOREIGN"	/* no task */
+#define TS_WAIT_RETURN	"RETURN"	/* its task is where no service looks, and may come back */
 
 /* An observation that waits: a tombstone, a possible move, a poison item. */
 typedef struct TsInboxRow
@@ -233,10 +235,11 @@ typedef struct TsStore
 
 	/*
 	 * One row per observation: found by external id, else by the uid of a link
-	 * without an object.  Where there is no link (linked = false) task_id says
-	 * whose object it is all the same: of a create in doubt or a task here by
-	 * the marker, or of a task whose object of this uid died at the provider.
-	 * A sibling counts only while it takes part in syncs.
+	 * without an object (unless its task is gone, too).  Where there is no link
+	 * (linked = false) task_id says whose object it is all the same: of a
+	 * create in doubt or a task here by the marker, or of a task whose object
+	 * of this uid died at the provider.  A sibling counts only while it takes
+	 * part in syncs.
 	 */
 	TsLinkRow  *(*links) (void *db, const TsMapping *m,
 						  const char **external_ids, const char **uids,
@@ -252,7 +255,11 @@ typedef struct TsStore
 	TsLinkRow  *(*unlinked) (void *db, const TsMapping *m, int *n);
 
 	void		(*inbox_put) (void *db, const TsMapping *m, const TsInboxRow *rows, int n);
-	/* tombstones (gone), possible moves, and poison that is due again; in order of arrival */
+
+	/*
+	 * Tombstones (gone), possible moves, what came for a task that was away and
+	 * is back (or gone for good), and poison that is due again; in order of arrival.
+	 */
 	TsInboxRow *(*inbox) (void *db, const TsMapping *m, int *n);
 	void		(*inbox_drop) (void *db, const TsMapping *m, const char **external_ids, int n);
 
@@ -260,8 +267,8 @@ typedef struct TsStore
 	 * Among the provider's lists: where a link's object is proved gone and an
 	 * object of the same uid waits (or was set aside) in another list, the link
 	 * goes over there, with the task, what is owed, and an update in doubt.
-	 * Where the task has a link there already, this one is over.  Says how many
-	 * tasks went.
+	 * First of all, where the task has a link there already, this one is over.
+	 * Says how many tasks went.
 	 */
 	int			(*relink_moves) (void *db, const TsMapping *m);
 

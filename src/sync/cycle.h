@@ -70,6 +70,7 @@ typedef struct TsRun
 	TsMapping  *m;
 	MemoryContext cxt;
 	bool		pull_only;
+	bool		in_doubt;		/* there were writes in doubt: some may still be */
 	TsPhase		phase;
 	TsPhase		after_settle;
 	bool		held;
@@ -217,6 +218,7 @@ typedef struct TsMergeItem
 		TS_MERGE_HOLD_BACK,		/* looks like a task here: match at the end */
 		TS_MERGE_WAIT_MOVE,		/* its uid is linked in a sibling list */
 		TS_MERGE_ADOPT,			/* made by a create in doubt: settle that */
+		TS_MERGE_WAIT_RETURN,	/* its task is away: look at it when that is back */
 		TS_MERGE_FOREIGN		/* no task: leave it alone */
 	}			verdict;
 	TsSideCounts counts;

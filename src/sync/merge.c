@@ -249,6 +249,15 @@ is_copy(MergeWork *w, const TsMergeItem *item, const char *sibling)
 	return false;
 }
 
+/* It may be the linked object of that uid, from another list or with a new name. */
+static bool
+may_have_moved(MergeWork *w, const TsMergeItem *item, const TsLinkRow *row)
+{
+	return ts_guarded(TS_GUARD_BARRIER) &&
+		row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
+		!is_copy(w, item, row->sibling);
+}
+
 /* What to do with an object that no link here knows; true = a change was made. */
 static bool
 merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
@@ -261,10 +270,7 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
-	/* It may be the linked object of that uid, from another list or with a new name. */
-	if (ts_guarded(TS_GUARD_BARRIER) &&
-		row->sibling && item->match == NULL && w->c->env->would_send == NULL &&
-		!is_copy(w, item, row->sibling))
+	if (may_have_moved(w, item, row))
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;
@@ -314,7 +320,13 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 		return false;
 	}
 	if (row->linked && row->dead)
+	{
+		if (row->parted)
+			item->verdict = TS_MERGE_WAIT_RETURN;
+		else if (may_have_moved(w, item, row))
+			item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;
+	}
 	if (row->create_in_doubt)
 	{
 		item->verdict = TS_MERGE_ADOPT;
@@ -337,7 +349,23 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 	return true;
 }
 
-/* Items that ended as something to remember in the inbox. */
+/* What an item that ended as something to remember in the inbox waits for, or NULL. */
+static const char *
+waits_for(const TsMergeItem *item)
+{
+	switch (item->verdict)
+	{
+		case TS_MERGE_WAIT_MOVE:
+			return TS_WAIT_MOVE;
+		case TS_MERGE_WAIT_RETURN:
+			return TS_WAIT_RETURN;
+		case TS_MERGE_FOREIGN:
+			return TS_WAIT_FOREIGN;
+		default:
+			return NULL;
+	}
+}
+
 static void
 put_waiting(MergeWork *w)
 {
@@ -348,15 +376,14 @@ put_waiting(MergeWork *w)
 	{
 		const TsMergeItem *item = &w->items[i];
 
-		if (item->verdict != TS_MERGE_WAIT_MOVE && item->verdict != TS_MERGE_FOREIGN)
+		if (waits_for(item) == NULL)
 			continue;
 		rows[n].external_id = item->obs.external_id;
 		rows[n].etag = item->obs.etag;
 		rows[n].fetch_seq = item->seq;
-		rows[n].wait_for = TS_WAIT_FOREIGN;
+		rows[n].wait_for = waits_for(item);
 		if (item->verdict == TS_MERGE_WAIT_MOVE)
 		{
-			rows[n].wait_for = TS_WAIT_MOVE;
 			rows[n].uid = item->remote.uid;
 			rows[n].payload = item->obs.payload;
 			rows[n].payload_len = item->obs.payload_len;
@@ -466,8 +493,10 @@ merge_body(void *arg)
 	const char **parent_uids = palloc0(sizeof(char *) * w->n);
 	TsChange   *changes = palloc0(sizeof(TsChange) * w->n);
 	TsLinkRow  *rows = load_rows(w);
+	const char **left_alone = palloc(sizeof(char *) * w->n);
 	TsParent   *parents;
 	int			n = 0;
+	int			nleft = 0;
 
 	for (int i = 0; i < w->n; i++)
 		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
@@ -477,9 +506,15 @@ merge_body(void *arg)
 		if (merge_item(w, &w->items[i], &rows[i], &parents[i], &changes[n]))
 			n++;
 		else
+		{
 			memset(&changes[n], 0, sizeof(TsChange));
+			if (w->items[i].fresh && w->items[i].verdict == TS_MERGE_DONE)
+				left_alone[nleft++] = w->items[i].obs.external_id;
+		}
 	if (n > 0)
 		store->apply(w->c->env->db, w->r->m, changes, n);
+	if (nleft > 0)				/* asked for perhaps because it waited */
+		store->inbox_drop(w->c->env->db, w->r->m, left_alone, nleft);
 	put_waiting(w);
 }
 
@@ -548,6 +583,7 @@ merged(MergeWork *w)
 				w->r->wants_barrier = w->r->found_moving = true;
 				break;
 			case TS_MERGE_DONE:
+			case TS_MERGE_WAIT_RETURN:
 			case TS_MERGE_FOREIGN:
 				break;
 		}

@@ -148,6 +148,18 @@ note_change(TsCycle *c, TsRun *r, const TsObservation *obs, bool with_text)
 	r->texts[r->ntexts++] = ts_keep_observation(r, obs);
 }
 
+/*
+ * An object that a listing calls gone.  One that lags behind may speak of an
+ * object that has been there again since: it is asked for, too.
+ */
+static void
+listed_as_gone(TsCycle *c, TsRun *r, const char *id)
+{
+	bool		stale = ts_listing_lag(c) > 0 && ts_guarded(TS_GUARD_STALE);
+
+	ts_ids_add(r, stale ? &r->fetch : &r->gone, id);
+}
+
 static void
 listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 {
@@ -170,7 +182,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 		if (obs[i].gone)
 		{
 			if (k->linked || k->parked)
-				ts_ids_add(r, &r->gone, obs[i].external_id);
+				listed_as_gone(c, r, obs[i].external_id);
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);
@@ -253,6 +265,12 @@ pull_start_body(void *arg)
 	}
 }
 
+static bool
+is_possible_move(const TsInboxRow *row)
+{
+	return row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
+}
+
 void
 ts_phase_pull(TsCycle *c, TsRun *r)
 {
@@ -263,7 +281,7 @@ ts_phase_pull(TsCycle *c, TsRun *r)
 		return;
 	for (int i = 0; i < w.ninbox; i++)
 	{
-		if (w.inbox[i].gone || w.inbox[i].wait_for)
+		if (w.inbox[i].gone || is_possible_move(&w.inbox[i]))
 			r->wants_barrier = true;
 		if (!w.inbox[i].gone)
 			ts_ids_add(r, &r->fetch, w.inbox[i].external_id);
@@ -301,7 +319,7 @@ fetch_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 
 	for (int i = 0; i < n; i++)
 		w.ids[i] = obs[i].external_id;
-	if (r->barrier_passed && !ts_transact(c, r, known_body, &w))
+	if ((r->barrier_passed || r->in_doubt) && !ts_transact(c, r, known_body, &w))
 		return;
 	for (int i = 0; i < n; i++)
 	{
@@ -522,7 +540,7 @@ ts_phase_tombstones(TsCycle *c, TsRun *r)
 	for (int i = 0; i < w.n; i++)
 	{
 		const TsInboxRow *row = &w.rows[i];
-		bool		copy = row->wait_for && strcmp(row->wait_for, TS_WAIT_MOVE) == 0;
+		bool		copy = is_possible_move(row);
 
 		if ((r->again_seq && row->fetch_seq >= r->again_seq) || !is_told_everywhere(c, row))
 		{

@@ -180,6 +180,18 @@ note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 	change->conflict.remote.known &= beaten;
 }
 
+/* Is a field of the object something that we never agreed on? */
+static bool
+is_let_be(const TsLinkRow *row, const TsTask *seen, TsField f)
+{
+	const char *value = seen->value[f];
+	const char *fallback = ts_field_info[f].fallback;
+
+	if (row->remote_base.known & BIT(f))
+		return !ts_value_equal(f, value, row->remote_base.value[f]);
+	return value && !(fallback && strcmp(value, fallback) == 0);
+}
+
 /*
  * TO_PROVIDER lets be what they change, until something is sent to the same
  * field, or the object deleted: then it is overruled, and kept as what lost.
@@ -198,8 +210,7 @@ note_overruled(SettleWork *w, const TsDelivery *d, const TsLinkRow *row)
 		!ts_decode(w->c, row->payload, row->payload_len, &seen, &err) || !seen.is_task)
 		return;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if ((sent & row->remote_base.known & BIT(f)) &&
-			!ts_value_equal(f, seen.task.value[f], row->remote_base.value[f]) &&
+		if ((sent & BIT(f)) && is_let_be(row, &seen.task, f) &&
 			(deleting || !ts_value_equal(f, seen.task.value[f], d->expected.task.value[f])))
 			lost |= BIT(f);
 	if (lost == 0)
@@ -344,7 +355,12 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pare
 		(d->read_back && d->obs.gone);
 
 	if (gone && d->push.outcome != TS_OUTCOME_DONE && row->has_local)
-		settle_gone(w, d, change);	/* moved here, and maybe there as well */
+	{
+		/* moved here, and maybe there as well; in doubt, it may be our deletion that did it */
+		if (d->push.outcome == TS_OUTCOME_IN_DOUBT)
+			note_overruled(w, d, row);
+		settle_gone(w, d, change);
+	}
 	else if (gone)
 	{
 		note_overruled(w, d, row);
@@ -722,6 +738,7 @@ ts_phase_recover(TsCycle *c, TsRun *r)
 	r->phase = TS_PHASE_PULL;
 	if (!ts_transact(c, r, doubt_body, &w) || w.nintents == 0)
 		return;
+	r->in_doubt = true;
 	r->ndeliveries = w.nintents;
 	r->deliveries = MemoryContextAllocZero(r->batch_cxt, sizeof(TsDelivery) * w.nintents);
 	for (int i = 0; i < w.nintents; i++)

@@ -553,6 +553,37 @@ sub moves
 	sync($node, $provider);
 	is(value($to, 'Moving there', 'id'), $id, 'a task moved there is moved here, and is the same');
 	is(titles($from), 'Staying', '... and gone from its old project');
+
+	sql($node, "UPDATE tasksync.task_list_mapping SET sync_enabled = false WHERE id = '$from->{mapping}'");
+	update($from, 'Staying', "project_id = '$to->{project}'");
+	go($to);
+	is($dav->titles($to->{path}), 'Moving here, Moving there, Resident, Staying',
+		'from a list that is not synced a task cannot be moved: it is made anew');
+	is($dav->titles($from->{path}), 'Staying', '... and the old list is left alone');
+	sql($node, "UPDATE tasksync.task_list_mapping SET sync_enabled = true WHERE id = '$from->{mapping}'");
+	go($from);
+	is($dav->titles($from->{path}), '', '... until it is synced again');
+	go($to);
+	both_hold($to, 'Moving here, Moving there, Resident, Staying', '... and there is one of each');
+	return;
+}
+
+# A task that is for a while where no service looks
+sub away
+{
+	my $l = fresh(a => ['SUMMARY:Away'], b => ['SUMMARY:Stays']);
+	my $nowhere = sql($node, "INSERT INTO tasksync.project (name) VALUES ('Nowhere') RETURNING id");
+
+	update($l, 'Away', "project_id = '$nowhere'");
+	go($l);
+	elsewhere("$l->{path}a.ics", 'SUMMARY:Away', 'SUMMARY:Edited meanwhile');
+	go($l);
+	is(sql($node, "SELECT title FROM tasksync.task WHERE project_id = '$nowhere'"), 'Away', 'a task that is away is left alone');
+	go($l);
+	is(requests(), '1', '... and its object, too');
+	sql($node, "UPDATE tasksync.task SET project_id = '$l->{project}' WHERE project_id = '$nowhere'");
+	go($l);
+	both_hold($l, 'Edited meanwhile, Stays', 'an edit of its object arrives when it is back');
 	return;
 }
 
@@ -766,7 +797,7 @@ sub run
 	$provider = add_caldav($node, $dav->url);
 	foreach my $test (\&asking, \&pulling, \&pushing, \&costs, \&fidelity, \&tags_and_reminders, \&parents,
 		\&recurrence, \&both_sides, \&policies, \&manual, \&delete_against_edit, \&moves,
-		\&lists_themselves, \&directions, \&mirrors, \&deletions_held, \&empty_listing_held,
+		\&away, \&lists_themselves, \&directions, \&mirrors, \&deletions_held, \&empty_listing_held,
 		\&list_gone, \&bad_items, \&first_sync_of_both, \&wake_up)
 	{
 		# an error ends this test, not those after it

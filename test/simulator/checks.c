@@ -139,8 +139,13 @@ wrong_task(Run *run, const MemTask *t)
 
 	for (int f = 0; f < TRACKED && !wrong; f++)
 		wrong = wrong_value(run, t, tracked[f]);
-	/* Nobody remembers what else was in a task that only FROM_PROVIDER mappings knew. */
-	if (!wrong && t->id[0] == '0' && !(run->flips && run->items[item_of(&t->fields)].deleted) &&
+	/*
+	 * Nobody remembers what else was in a task that only FROM_PROVIDER mappings
+	 * knew, or that was deleted where no service looks before its first object
+	 * was heard of.
+	 */
+	if (!wrong && t->id[0] == '0' &&
+		!((run->flips || run->leaves) && run->items[item_of(&t->fields)].deleted) &&
 		!same(t->fields.value[TS_URL], numbered("https://example.org/", item_of(&t->fields), "")))
 		wrong = psprintf("task %s lost its url, which no service has", t->id);
 	return wrong;

@@ -336,6 +336,7 @@ delete_task(MemStore *s, MemTask *t)
 		MemTrash   *old = ADD(s, s->db.trash, s->db.ntrash);
 
 		old->task_id = t->id;
+		old->at = s->now;
 		old->fields = t->fields;
 	}
 	for (int i = 0; i < s->db.ntasks; i++)
@@ -589,7 +590,7 @@ known(void *db, const TsMapping *m, const char **external_ids, int n)
 
 		result[i].linked = l != NULL;
 		result[i].parked = w && !w->row.gone;
-		result[i].failed = result[i].parked && w->retry_at != 0;
+		result[i].failed = result[i].parked && w->fail_count > 0;
 		result[i].buried = w && w->row.gone;
 		result[i].etag = result[i].parked && w->row.etag ? (char *) w->row.etag : l ? l->etag : NULL;
 		for (int k = 0; k < s->db.nintents; k++)
@@ -751,7 +752,8 @@ read_row(MemStore *s, const TsMapping *m, const char *task_id, TsLinkRow *row)
 		row->local = t->fields;
 		row->in_project = same(t->project, m->project_id);
 		look_elsewhere(s, m, t, row);
-		row->dead |= parted && !row->in_project && !row->project_mapped;
+		row->parted = parted && !row->in_project && !row->project_mapped;
+		row->dead |= row->parted;
 	}
 	if (parent)
 	{
@@ -802,7 +804,8 @@ links(void *db, const TsMapping *m, const char **ids, const char **uids, const c
 
 			if (!l->used || uids[i] == NULL || !same(l->uid, uids[i]))
 				continue;
-			if (same(l->mapping_id, m->id) && l->external_id == NULL && found == NULL)
+			if (same(l->mapping_id, m->id) && l->external_id == NULL && found == NULL &&
+				!(l->dead && mem_task(s, l->task_id) == NULL))
 				found = l;
 			else if (l->external_id &&
 					 (!same(l->external_id, ids[i]) || !same(l->mapping_id, m->id)) &&
@@ -909,6 +912,19 @@ is_our_move(MemStore *s, const TsMapping *m, const MemInbox *w)
 	return false;
 }
 
+/* What came for a task that is where no service looks. */
+static bool
+is_away(MemStore *s, const TsMapping *m, const MemInbox *w)
+{
+	MemLink    *l = link_by_external_id(s, m->id, w->row.external_id);
+	TsLinkRow	row;
+
+	if (l == NULL)
+		return false;
+	read_row(s, m, l->task_id, &row);
+	return row.parted;
+}
+
 static TsInboxRow *
 inbox(void *db, const TsMapping *m, int *n)
 {
@@ -922,7 +938,8 @@ inbox(void *db, const TsMapping *m, int *n)
 		bool		moving = same(w->row.wait_for, TS_WAIT_MOVE);
 
 		if (w->used && same(w->mapping_id, m->id) && !(moving && is_our_move(s, m, w)) &&
-			(w->row.gone || moving || (w->retry_at && w->retry_at <= s->now)))
+			(w->row.gone || moving || (w->retry_at && w->retry_at <= s->now) ||
+			 (same(w->row.wait_for, TS_WAIT_RETURN) && !is_away(s, m, w))))
 			rows[(*n)++] = w->row;
 	}
 	return rows;
@@ -966,6 +983,7 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 		MemInbox   *w = &s->db.inbox[i];
 
 		if (w->used && l->uid && !w->row.gone && same(w->row.uid, l->uid) &&
+			link_by_external_id(s, w->mapping_id, w->row.external_id) == NULL &&
 			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
 			(same(w->mapping_id, l->mapping_id) ? !same(w->row.external_id, l->external_id)
 			 : !has_object(s, l->task_id, w->mapping_id)))
@@ -993,6 +1011,8 @@ move_intent(MemStore *s, const char *task_id, const char *from, char *to, const 
 	if (w == NULL)
 		return;
 	w->used = w->intent.kind == TS_PUSH_UPDATE;
+	if (w->used && !same(from, to) && intent_row(s, to, task_id))
+		raise(s, "23505", "duplicate key of an intent");
 	w->mapping_id = to;
 	w->intent.external_id = (char *) external_id;
 }
@@ -1013,22 +1033,31 @@ note_owed(MemStore *s, const TsMapping *m, const char *task_id)
 	c->at = keep(s, ts_timestamp_text(s->now));
 }
 
-/* Another link of the same task and provider, whose object is there. */
+/* The tombstone of a link's object, unless we have written the object since. */
+static MemInbox *
+tombstone_of(MemStore *s, const MemLink *l)
+{
+	MemInbox   *w = inbox_row(s, l->mapping_id, l->external_id);
+
+	return w && w->row.gone && w->row.fetch_seq >= l->write_seq ? w : NULL;
+}
+
+/* Another link of the same task and provider, whose object is there, or that the task has gone to. */
 static MemLink *
 link_elsewhere(MemStore *s, const MemLink *l)
 {
-	const char *provider_id = mem_mapping(s, l->mapping_id)->m.provider_id;
+	const TsMapping *m = &mem_mapping(s, l->mapping_id)->m;
+	MemTask    *t = mem_task(s, l->task_id);
 
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *o = &s->db.links[i];
-		MemInbox   *w;
+		const TsMapping *om = &mem_mapping(s, o->mapping_id)->m;
 
-		if (o == l || !o->used || o->external_id == NULL || !same(o->task_id, l->task_id) ||
-			!same(mem_mapping(s, o->mapping_id)->m.provider_id, provider_id))
-			continue;
-		w = inbox_row(s, o->mapping_id, o->external_id);
-		if (w == NULL || !w->row.gone)
+		if (o != l && o->used && o->external_id && same(o->task_id, l->task_id) &&
+			same(om->provider_id, m->provider_id) &&
+			(tombstone_of(s, o) == NULL ||
+			 (t && same(t->project, om->project_id) && !same(t->project, m->project_id))))
 			return o;
 	}
 	return NULL;
@@ -1050,6 +1079,35 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 		mem_move(s, t->id, mem_mapping(s, other->mapping_id)->m.project_id);
 }
 
+/* The link goes to the object that waits, with the task. */
+static void
+move_link(MemStore *s, MemLink *l, MemInbox *gone, MemInbox *w)
+{
+	MemTask    *t = mem_task(s, l->task_id);
+
+	gone->used = false;
+	move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
+	note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
+	move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
+	clear_way(s, l->task_id, w->mapping_id);
+	l->mapping_id = w->mapping_id;
+	l->external_id = (char *) w->row.external_id;
+	l->etag = NULL;
+	l->nprev_etags = 0;
+	w->row.wait_for = NULL;
+	w->retry_at = s->now;
+	if (t && !same(t->project, mem_mapping(s, w->mapping_id)->m.project_id))
+		mem_move(s, t->id, mem_mapping(s, w->mapping_id)->m.project_id);
+}
+
+/* A link of the provider whose object is gone. */
+static MemInbox *
+gone_from(MemStore *s, const MemLink *l, const char *provider_id)
+{
+	return l->used && l->external_id && same(mem_mapping(s, l->mapping_id)->m.provider_id, provider_id)
+		? tombstone_of(s, l) : NULL;
+}
+
 static int
 relink_moves(void *db, const TsMapping *m)
 {
@@ -1060,43 +1118,27 @@ relink_moves(void *db, const TsMapping *m)
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *l = &s->db.links[i];
-		MemInbox   *gone = l->used && l->external_id ? inbox_row(s, l->mapping_id, l->external_id) : NULL;
-		MemInbox   *w;
-		MemTask    *t;
+		MemInbox   *gone = gone_from(s, l, m->provider_id);
+		MemLink    *other = gone ? link_elsewhere(s, l) : NULL;
 
-		if (!l->used || l->external_id == NULL ||
-			!same(mem_mapping(s, l->mapping_id)->m.provider_id, m->provider_id))
+		if (other == NULL)
 			continue;
-		w = waiting_move(s, l, m->provider_id);
-		if (gone == NULL || !gone->row.gone)
-			continue;
-		if (link_elsewhere(s, l))
-		{
-			if (s->trace)
-				tap_note("       %s is gone, but %s is there", l->external_id,
-						 link_elsewhere(s, l)->external_id);
-			follow_link(s, l, gone, link_elsewhere(s, l));
-			moved++;
-			continue;
-		}
+		if (s->trace)
+			tap_note("       %s is gone, but %s is there", l->external_id, other->external_id);
+		follow_link(s, l, gone, other);
+		moved++;
+	}
+	for (int i = 0; i < s->db.nlinks; i++)
+	{
+		MemLink    *l = &s->db.links[i];
+		MemInbox   *gone = gone_from(s, l, m->provider_id);
+		MemInbox   *w = gone ? waiting_move(s, l, m->provider_id) : NULL;
+
 		if (w == NULL)
 			continue;
 		if (s->trace)
 			tap_note("       relink %s: %s to %s", l->task_id, l->external_id, w->row.external_id);
-		gone->used = false;
-		move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
-		note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
-		move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
-		clear_way(s, l->task_id, w->mapping_id);
-		l->mapping_id = w->mapping_id;
-		l->external_id = (char *) w->row.external_id;
-		l->etag = NULL;
-		l->nprev_etags = 0;
-		w->row.wait_for = NULL;
-		w->retry_at = s->now;
-		t = mem_task(s, l->task_id);
-		if (t && !same(t->project, mem_mapping(s, w->mapping_id)->m.project_id))
-			mem_move(s, t->id, mem_mapping(s, w->mapping_id)->m.project_id);
+		move_link(s, l, gone, w);
 		moved++;
 	}
 	s->origin = NULL;
@@ -1275,6 +1317,33 @@ hint_lists(MemStore *s, const char *task_id)
 			note_owed(s, &s->db.mappings[i].m, task_id);
 }
 
+/* A deleted task as it last was here, or its base where nobody knows any more. */
+static TsTask
+as_it_was(MemStore *s, const TsChange *c)
+{
+	TsTask		fields = c->local_base;
+	int64		at = 0;
+
+	for (int i = 0; i < s->db.ntrash; i++)
+		if (same(s->db.trash[i].task_id, c->task_id) && s->db.trash[i].at >= at)
+		{
+			fields = s->db.trash[i].fields;
+			at = s->db.trash[i].at;
+		}
+	for (int i = 0; i < s->db.nchanges; i++)
+	{
+		int64		deleted_at;
+
+		if (s->db.changes[i].old && same(s->db.changes[i].task_id, c->task_id) &&
+			ts_timestamp_parse(s->db.changes[i].at, &deleted_at) && deleted_at >= at)
+		{
+			fields = *s->db.changes[i].old;
+			at = deleted_at;
+		}
+	}
+	return fields;
+}
+
 static void
 apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1285,15 +1354,7 @@ apply_task(MemStore *s, const TsMapping *m, const TsChange *c)
 		TsTask		fields = {0};
 
 		if (c->revived)
-		{
-			fields = c->local_base;
-			for (int i = 0; i < s->db.ntrash; i++)
-				if (same(s->db.trash[i].task_id, c->task_id))
-					fields = s->db.trash[i].fields;
-			for (int i = 0; i < s->db.nchanges; i++)
-				if (s->db.changes[i].old && same(s->db.changes[i].task_id, c->task_id))
-					fields = *s->db.changes[i].old;
-		}
+			fields = as_it_was(s, c);
 		for (TsField f = 0; f < TS_NFIELDS; f++)
 			if (c->task_patch.known & BIT(f))
 			{
@@ -1359,7 +1420,10 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			break;
 		case TS_LINK_PART:
 			if (l)
+			{
 				l->parted = true;
+				l->retry_at = l->fail_count = 0;
+			}
 			break;
 		case TS_LINK_COPY:
 			set_link(s, &mem_mapping(s, c->moved_to)->m, c);
@@ -1370,7 +1434,9 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			l->dead = c->link_action == TS_LINK_DEAD;
 			l->external_id = l->etag = l->payload = NULL;
 			l->nprev_etags = 0;
-			if (!l->dead)
+			if (l->dead)
+				l->retry_at = l->fail_count = 0;
+			else
 				l->local_base.known = l->remote_base.known = 0;
 			break;
 		case TS_LINK_DROP:
@@ -1584,6 +1650,14 @@ has_hints(MemStore *s, const TsMapping *m)
 	return m->compare_due;
 }
 
+/* An object of the task is, or may be, in another list: none is to be made here. */
+static bool
+is_made_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, const MemLink *l)
+{
+	return t->exists && same(t->project, m->project_id) && (l == NULL || l->external_id == NULL) &&
+		(comes_over(s, m, t) || in_doubt_elsewhere(s, m, t));
+}
+
 static TsLinkRow *
 candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 {
@@ -1602,8 +1676,7 @@ candidates(void *db, const TsMapping *m, const char *after, int limit, int *n)
 			!is_hinted(s, m, t, l) ||
 			(l && l->retry_at > s->now) || intent_row(s, m->id, t->id) ||
 			(l && l->external_id && inbox_row(s, m->id, l->external_id)) ||
-			(l == NULL && !(t->exists && belongs(s, m, t) && !comes_over(s, m, t) &&
-							!in_doubt_elsewhere(s, m, t))))
+			(l == NULL && !(t->exists && belongs(s, m, t))) || is_made_elsewhere(s, m, t, l))
 			continue;
 		read_row(s, m, t->id, &rows[(*n)++]);
 	}

@@ -109,6 +109,7 @@ typedef struct MemConflict
 typedef struct MemTrash
 {
 	char	   *task_id;
+	int64		at;
 	TsTask		fields;
 } MemTrash;
 

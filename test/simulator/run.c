@@ -159,6 +159,7 @@ make_world(Run *run)
 	run->flips = run_one_in(run, 5);
 	run->audits = run_one_in(run, 2);
 	choose_manual(run, db);
+	run->leaves = run->moves && run_one_in(run, 3);
 }
 
 /* What goes wrong without anybody noticing, and is healed by looking at everything. */
@@ -191,7 +192,11 @@ prepare_sync(Run *run)
 	be_unreliable(run, &run->w->services[run_any(run, 2)]);
 }
 
-/* Since which change an object that was found dead is so, and no task's; 0: it isn't. */
+/*
+ * Since which change an object that was found dead is so, and no task's; 0: it
+ * isn't.  A link that came over to where it was seen before (without an ETag)
+ * is looked at before it counts.
+ */
 static int
 ghost_since(World *w, const MemDead *dead)
 {
@@ -199,7 +204,7 @@ ghost_since(World *w, const MemDead *dead)
 	const FakeObject *o = fake_find(world_service(w, dead->mapping_id), dead->external_id);
 
 	for (int i = 0; i < db->nlinks; i++)
-		if (db->links[i].used && db->links[i].external_id &&
+		if (db->links[i].used && db->links[i].external_id && db->links[i].etag &&
 			same(db->links[i].mapping_id, dead->mapping_id) &&
 			same(db->links[i].external_id, dead->external_id))
 			return 0;
@@ -256,7 +261,7 @@ let_it_run(Run *run)
 	}
 }
 
-/* Everything that disturbs stops. */
+/* Everything that disturbs stops, and every task is where some service looks. */
 static void
 calm_down(Run *run)
 {
@@ -274,6 +279,13 @@ calm_down(Run *run)
 			mem_set_direction(w->store, m, TS_BIDIRECTIONAL);
 		if (run->audits)
 			m->m.audit_due = m->m.compare_due = true;
+	}
+	for (int i = 0; i < w->store->db.ntasks; i++)
+	{
+		MemTask    *t = &w->store->db.tasks[i];
+
+		if (t->exists && strcmp(t->project, NOWHERE) == 0)
+			mem_move(w->store, t->id, "pa");
 	}
 	run_tell(run, "---", "all quiet", "", NULL);
 }

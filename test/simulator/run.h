@@ -25,6 +25,8 @@
 #define MAX_ITEMS 128
 #define MAX_EVENTS 2048
 
+#define NOWHERE "nowhere"		/* a project without a list */
+
 /* What kind of thing a key is of. */
 typedef enum EventKind
 {
@@ -79,6 +81,7 @@ typedef struct Run
 	/* habits of this world's users */
 	bool		moves;			/* between lists */
 	bool		moves_there;
+	bool		leaves;			/* and to where no service looks */
 	bool		families;		/* tasks get parents */
 	bool		recurrences;
 	bool		flips;			/* mappings change their direction */

@@ -306,6 +306,8 @@ act_here(Run *run)
 	{
 		const char *to = strcmp(t->project, "pa") == 0 ? "pb" : "pa";
 
+		if (run->leaves && run_one_in(run, 3))
+			to = NOWHERE;
 		run_tell(run, "here", "move", t->id, to);
 		mem_move(run->w->store, t->id, to);
 	}

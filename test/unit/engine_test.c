@@ -82,6 +82,16 @@ sync_all(void)
 	(void) world_sync(w, "P1", NULL, &result);
 }
 
+/* Which request of a cycle meets which fault. */
+static int	fault_in;
+static WorldFault the_fault;
+
+static WorldFault
+one_fault(World *world)
+{
+	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
+}
+
 static void
 begin(const char *what)
 {
@@ -414,6 +424,344 @@ test_move_against_deletion(void)
 }
 
 static void
+test_edit_of_what_is_away(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("edited there while the task is where no service looks");
+	id = add_task("pa", "t");
+	sync_all();
+	o = object_of(id, "A");
+	mem_move(w->store, id, "nowhere");
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "t", "the task is left alone");
+	sync_all();
+	tap_is_int(result.requests, 2, "... and so is the object");
+	mem_move(w->store, id, "pa");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "edited there", "the edit arrives when the task is back");
+	end();
+
+	begin("... and is then deleted");
+	id = add_task("pa", "t");
+	add_task("pa", "another");
+	sync_all();
+	o = object_of(id, "A");
+	mem_move(w->store, id, "nowhere");
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	sync_all();
+	mem_delete(w->store, id);
+	sync_all();
+	tap_is(here(id, TS_TITLE), "edited there", "the edit beats the deletion");
+	end();
+}
+
+/* What one list has refused, another takes, while the user tries the first once more. */
+static void
+move_to_and_fro(World *world)
+{
+	char	   *id = world->arg;
+	MemTask    *t = mem_task(world->store, id);
+	MemLink    *refused = mem_link(world->store, id, "A");
+
+	if (strcmp(t->fields.value[TS_TITLE], "unspeakable") == 0 && refused && refused->fail_count > 0)
+	{
+		edit(id, TS_TITLE, "t");
+		mem_move(world->store, id, "pb");
+	}
+	else if (strcmp(t->project, "pb") == 0 && object_of(id, "B"))
+		mem_move(world->store, id, "pa");
+}
+
+static void
+test_move_to_where_it_was_refused(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("moved to a list that refused the task before");
+	w->services[0].server_names = w->services[0].stable_ids = true;
+	id = w->arg = add_task("pa", "unspeakable");
+	w->meanwhile = move_to_and_fro;
+	sync_all();
+	w->meanwhile = NULL;
+	o = object_of(id, "B");
+	tap_ok(o && strcmp(mem_task(w->store, id)->project, "pa") == 0, "made in the other list");
+	sync_all();
+	tap_ok(o && object_of(id, "A") == o, "it is the same object that moves");
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "... and the only one");
+	end();
+}
+
+/* What they edited in a list that takes nothing from them is overruled by our move. */
+static void
+test_lost_answer_to_deletion_of_edited(void)
+{
+	char	   *id;
+
+	begin("the answer is lost when an object edited there makes way for its copy");
+	w->services[0].no_moves = true;
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	id = add_task("pa", "t");
+	sync_all();
+	edit_object(object_of(id, "A"), TS_TITLE, "edited there");
+	sync_all();
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_ERROR_AFTER;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_is_int(fake_count(&w->services[0], "A"), 0, "it is deleted");
+	end();
+	tap_is_int(w->store->db.nconflicts, 1, "what they wrote is in a record");
+	tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_TITLE], "edited there", "... with its value");
+}
+
+/* TO_PROVIDER: what they wrote before our create was settled is no base of ours. */
+static void
+test_overruled_without_base(void)
+{
+	char	   *id;
+
+	begin("TO_PROVIDER overrules what was edited there while the create was in doubt");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	id = add_task("pa", "t");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 3;				/* both lists, create */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	edit_object(fake_find(&w->services[0], psprintf("A/%s", id)), TS_TITLE, "edited there");
+	sync_all();
+	edit_object(object_of(id, "A"), TS_TITLE, "edited there again");
+	sync_all();
+	edit(id, TS_TITLE, "edited here");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited here", "ours is there");
+	tap_is_int(w->store->db.nconflicts, 2, "a record of each value that lost");
+	tap_is(w->store->db.conflicts[1].conflict.remote.value[TS_TITLE], "edited there again", "... the last one too");
+	tap_reset();
+}
+
+/* No request gets through once an object waits in the inbox. */
+static WorldFault
+cut_off_when_waiting(World *world)
+{
+	return world->store->db.ninbox > 0 && world->store->db.inbox[0].used ? WORLD_NOT_SENT : WORLD_NO_FAULT;
+}
+
+/* The copy of a move in doubt is deleted there; it is made once more. */
+static void
+test_copy_deleted_and_made_again(void)
+{
+	char	   *id;
+
+	begin("the copy of a move in doubt is deleted there");
+	w->services[0].no_moves = true;
+	id = add_task("pb", "t");
+	sync_all();
+	mem_move(w->store, id, "pa");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 4;				/* both lists, move, copy */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = cut_off_when_waiting;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(w->store->db.inbox[0].used, "it was seen");
+	fake_delete(&w->services[0], fake_find(&w->services[0], psprintf("A/%s", id)));
+	sync_all();
+	end();
+	tap_is_int(fake_count(&w->services[0], "A"), 1, "one object in the new list");
+	tap_is_int(fake_count(&w->services[0], "B"), 0, "none in the old one");
+	tap_is_int(w->store->db.ntasks, 1, "one task");
+}
+
+/* The answer to a deletion is lost, once. */
+static WorldFault
+lose_deletion(World *world)
+{
+	const MemDb *db = &world->store->db;
+
+	if (world->arg == NULL || db->nintents == 0 || !db->intents[0].used ||
+		db->intents[0].intent.kind != TS_PUSH_DELETE)
+		return WORLD_NO_FAULT;
+	world->arg = NULL;
+	return WORLD_LOST_AFTER;
+}
+
+/*
+ * What was moved here by copy is moved back there, while nobody has heard that
+ * the first object is deleted: what turns up is the copy, with its bases.
+ */
+static void
+test_copy_moved_back(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("a copy is moved to where the object was that it was made of");
+	w->services[0].no_moves = true;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	w->arg = o;
+	w->fault = lose_deletion;
+	(void) world_sync(w, "P1", "A", &result);
+	w->fault = NULL;
+	tap_ok(o->payload == NULL, "the first is deleted");
+	fake_move(&w->services[0], fake_find(&w->services[0], psprintf("B/%s", id)), "A");
+	end();
+	tap_is(here(id, TS_TITLE), "edited there", "the edit stays");
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited there", "... and goes to the copy");
+}
+
+/*
+ * In a list that takes nothing from them, an object is deleted, its task goes
+ * elsewhere, and its next object comes back.
+ */
+static void
+test_move_to_where_it_was_deleted(void)
+{
+	char	   *id;
+
+	begin("moved there to a list where the task's object had been deleted");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	id = add_task("pa", "t");
+	add_task("pb", "another");
+	sync_all();
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_ok(mem_link(w->store, id, "A")->dead, "the task stays without an object");
+	mem_move(w->store, id, "pb");
+	sync_all();
+	fake_move(&w->services[0], object_of(id, "B"), "A");
+	sync_all();
+	tap_is(here(id, TS_TITLE), "t", "the task stays");
+	tap_ok(object_of(id, "A") != NULL, "... and is linked to its object");
+	end();
+
+	begin("an object of another's uid in a list that takes nothing from them");
+	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
+	add_object("B", "n1", "t");
+	sync_all();
+	add_object("A", "n1", "copied there");
+	sync_all();
+	sync_all();
+	tap_is_int(w->store->db.ntasks, 1, "it is left alone");
+	tap_is_int(result.requests, 2, "... for good");
+	tap_reset();
+}
+
+/* A listing tells late of a deletion, when the object has been made again. */
+static void
+test_late_news_of_deletion(void)
+{
+	FakeService *s;
+	char	   *id;
+	int64		deleted_at;
+
+	begin("moved away and back by copy, and the listing is late");
+	s = &w->services[0];
+	s->no_moves = true;
+	id = add_task("pa", "t");
+	sync_all();
+	mem_move(w->store, id, "pb");
+	sync_all();
+	deleted_at = w->clock;
+	mem_move(w->store, id, "pa");
+	s->lag = w->clock;			/* nothing is told */
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(object_of(id, "A") && object_of(id, "B"), "both objects are there");
+	s->lag = w->clock - deleted_at;
+	(void) world_sync(w, "P1", "A", &result);
+	s->lag = 0;
+	tap_ok(object_of(id, "A") != NULL, "the copy is not taken for gone");
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "one task");
+	tap_is_int(fake_count(s, "A") - fake_count(s, "B"), 1, "... and one object");
+}
+
+/* It comes back as soon as we have seen that it is gone. */
+static void
+move_back(World *world)
+{
+	FakeObject *o = world->arg;
+
+	if (o->payload == NULL || world->store->db.ninbox == 0 || !world->store->db.inbox[0].used)
+		return;
+	fake_move(&world->services[0], o, "A");
+}
+
+static void
+test_moved_to_and_fro_in_doubt(void)
+{
+	TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", TS_DUE_TIME, "10:00:30", END);
+	char	   *id;
+
+	begin("moved away and back while an update is in doubt, and the listing is late");
+	id = mem_insert(w->store, "pa", &task);
+	sync_all();
+	edit(id, TS_DUE_TIME, "11:00:45");
+	the_fault = WORLD_TOO_MANY;
+	fault_in = 4;				/* both lists, update, reading back */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	w->arg = fake_move(&w->services[0], object_of(id, "A"), "B");
+	w->services[0].lag = INT64CONST(40000000);
+	w->meanwhile = move_back;
+	(void) world_sync(w, "P1", "A", &result);
+	w->meanwhile = NULL;
+	w->services[0].lag = 0;
+	end();
+	tap_is(here(id, TS_DUE_TIME), "11:00:45", "our value keeps its seconds");
+	tap_is_int(w->store->db.nconflicts, 0, "no conflict");
+}
+
+/* Of a task that is back before its copy is deleted, the copy is deleted there, and the first moved. */
+static void
+test_copy_deleted_and_first_moved(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("a copy is deleted there, and what it was made of moved to its list");
+	w->services[0].no_moves = true;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	mem_move(w->store, id, "pa");
+	edit(id, TS_PRIORITY, "HIGH");
+	fake_delete(&w->services[0], object_of(id, "B"));
+	fake_move(&w->services[0], o, "B");
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "it is the same task");
+	tap_is_int(fake_count(&w->services[0], "A") + fake_count(&w->services[0], "B"), 1, "... of one object");
+}
+
+static void
 test_mirror(void)
 {
 	char	   *id;
@@ -554,16 +902,6 @@ test_first_sync(void)
 	tap_is_int(w->store->db.ntasks, 6, "tasks");
 	tap_is_int(result.pulled.deleted + result.pushed.deleted, 0, "no deletion");
 	end();
-}
-
-/* Which request of a cycle meets which fault. */
-static int	fault_in;
-static WorldFault the_fault;
-
-static WorldFault
-one_fault(World *world)
-{
-	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
 }
 
 /*
@@ -966,6 +1304,16 @@ main(void)
 	test_mass_deletion();
 	test_moves();
 	test_move_against_deletion();
+	test_edit_of_what_is_away();
+	test_move_to_where_it_was_refused();
+	test_lost_answer_to_deletion_of_edited();
+	test_overruled_without_base();
+	test_copy_deleted_and_made_again();
+	test_copy_moved_back();
+	test_move_to_where_it_was_deleted();
+	test_late_news_of_deletion();
+	test_moved_to_and_fro_in_doubt();
+	test_copy_deleted_and_first_moved();
 	test_mirror();
 	test_directions();
 	test_recurrence();
