@@ -172,10 +172,12 @@ typedef struct TsProvider
 	int			push_batch;		/* objects in one PUSH conversation */
 
 	/*
-	 * How many seconds listings may be behind.  Until then an object that was
-	 * made may not be listed yet, nor one that moved in its new list.
+	 * How many seconds listings may be behind: until then an object that was made
+	 * may not be listed yet.  move_lag: … nor one that moved in its new list,
+	 * where objects can be known there at all.
 	 */
 	int			listing_lag;
+	int			move_lag;
 
 	const TsOAuthKind *oauth;	/* how accounts log in by OAuth; NULL: they don't */
 

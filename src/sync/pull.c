@@ -512,7 +512,7 @@ ts_is_copy(const TsRun *r, const char *external_id)
 static bool
 is_told_everywhere(const TsCycle *c, const TsInboxRow *row)
 {
-	int64		lag = ts_listing_lag(c);
+	int64		lag = c->spec->provider->move_lag * INT64CONST(1000000);
 
 	return lag == 0 || row->since + lag <= c->started_at;
 }

@@ -1046,7 +1046,7 @@ const TsProvider *
 fake_provider_of(FakeService *s)
 {
 	s->provider = fake_provider;
-	s->provider.listing_lag = (s->lag + 999999) / 1000000;
+	s->provider.listing_lag = s->provider.move_lag = (s->lag + 999999) / 1000000;
 	s->provider.caps = TS_CAP_CONDITIONAL | TS_CAP_READ_BACK;
 	if (!s->server_names || s->stable_ids)
 		s->provider.caps |= TS_CAP_MOVE;
