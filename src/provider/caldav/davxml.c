@@ -212,11 +212,13 @@ classify(const DavXmlParser *p, const char *name)
 	return parent == TAG_ERROR ? TAG_CONDITION : TAG_OTHER;
 }
 
+/* (A <response> may stand within a property of another one: that is over, too.) */
 static void
 begin_entry(DavXmlParser *p)
 {
 	MemoryContextReset(p->entry_cxt);
 	memset(&p->entry, 0, sizeof(p->entry));
+	memset(&p->propstat, 0, sizeof(p->propstat));
 }
 
 /* A precondition that failed: RFC 4918 16, the child of <error>. */
