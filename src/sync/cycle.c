@@ -91,15 +91,6 @@ ts_cycle_result(const TsCycle *c)
 	return &c->result;
 }
 
-void
-ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt)
-{
-	memcpy(to->sqlstate, from->sqlstate, sizeof(to->sqlstate));
-	to->message = from->message ? MemoryContextStrdup(cxt, from->message) : NULL;
-	to->detail = from->detail ? MemoryContextStrdup(cxt, from->detail) : NULL;
-	to->hint = from->hint ? MemoryContextStrdup(cxt, from->hint) : NULL;
-}
-
 /* Is the whole service out of reach, so that its other lists need not try? */
 static bool
 stops_everything(const TsError *err)

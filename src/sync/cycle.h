@@ -12,7 +12,7 @@
 #include "sync/sync.h"
 
 #define TS_OBSERVE_BATCH	1000 /* observations merged in one transaction */
-#define TS_PUSH_BATCH		50	/* writes under way without being recorded */
+#define TS_PUSH_BATCH		60	/* writes under way without being recorded: some full batches */
 #define TS_CANDIDATE_BATCH	500
 #define TS_PUSH_PASSES		3	/* rounds of "it changed there: merge, try again" */
 
@@ -176,7 +176,6 @@ extern void ts_run_fail(TsCycle *c, TsRun *r, const TsError *err);
 extern bool ts_is_servers_trouble(const TsError *err);
 extern bool ts_transact(TsCycle *c, TsRun *r, void (*body) (void *arg), void *arg);
 extern void ts_ids_add(TsRun *r, TsIds *ids, const char *id);
-extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 extern void ts_codec_options(TsCycle *c, TsCodecOptions *opt, const char *uid, const char *marker);
 extern bool ts_decode(TsCycle *c, const char *payload, size_t len, TsRemoteTask *out, TsError *err);
 extern void ts_progress(TsCycle *c, TsRun *r, const char *doing, int64 done, int64 total);

@@ -233,3 +233,16 @@ ts_error_hint(TsError *err, const char *fmt,...)
 	err->hint = format_text(fmt, args);
 	va_end(args);
 }
+
+/*
+ * ts_error_copy
+ *		A copy of an error, its texts in cxt.
+ */
+void
+ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt)
+{
+	memcpy(to->sqlstate, from->sqlstate, sizeof(to->sqlstate));
+	to->message = from->message ? MemoryContextStrdup(cxt, from->message) : NULL;
+	to->detail = from->detail ? MemoryContextStrdup(cxt, from->detail) : NULL;
+	to->hint = from->hint ? MemoryContextStrdup(cxt, from->hint) : NULL;
+}
