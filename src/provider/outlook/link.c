@@ -108,6 +108,15 @@ ts_base_url(const char *url, TsBaseUrl *base)
 	return true;
 }
 
+/* Segments that a server might take for a way up. */
+static bool
+has_dots(const char *path)
+{
+	char	   *copy = lower(pstrdup(path));
+
+	return strstr(copy, "/.") != NULL || strstr(copy, "/%2e") != NULL;
+}
+
 char *
 ts_link_below(const TsBaseUrl *base, const char *link)
 {
@@ -116,7 +125,7 @@ ts_link_below(const TsBaseUrl *base, const char *link)
 
 	if (!split(link, &parts) || parts.more || strcmp(parts.origin, base->origin) != 0 ||
 		strncmp(parts.path, base->path, len) != 0 || parts.path[len] != '/' ||
-		strstr(parts.path, "/../") != NULL)
+		has_dots(parts.path))
 		return NULL;
 	return parts.query == NULL ? pstrdup(parts.path + len)
 		: psprintf("%s?%s", parts.path + len, parts.query);
