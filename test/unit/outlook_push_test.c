@@ -138,6 +138,10 @@ test_probe(void)
 		{"DELETE " TASK("a"), "If-Match: W/\"1\"", 204, ""}, {NULL}
 	});
 	came_to(0, TS_OUTCOME_DONE);
+	push("an empty change is stumbled over", "u", NULL, (GraphReply[]) {
+		{"PATCH " TASK("a"), "{}", 500, ""}, {"GET " TASK("a"), NULL, 200, WHOLE("a", "2")}, {NULL}
+	});
+	came_to(0, TS_OUTCOME_CONFLICT);
 	push("the probe is throttled", "uc", NULL, (GraphReply[]) {{"PATCH " TASK("a"), NULL, 429, "", NULL, false, 4}, {NULL}});
 	came_to(0, TS_OUTCOME_NOT_SENT);
 	came_to(1, TS_OUTCOME_NOT_SENT);

@@ -155,7 +155,7 @@ graph_response(TsConversation *conv, const TsResponse *resp)
 	if (resp->status != 0)
 		read_body(&a);
 	MemoryContextSwitchTo(conv->cxt);
-	if (!(step->trouble != NULL && step->trouble(c, &a)) && !graph_common_trouble(c, &a))
+	if (step->sees_all || !graph_common_trouble(c, &a))
 		step->answer(c, &a);
 	if (ts_failed(&conv->error))
 	{

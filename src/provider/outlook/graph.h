@@ -5,7 +5,7 @@
  *
  * As in CalDAV, a conversation is a chain of steps, each of which asks one
  * request and decides by its answer which step comes next.  What all steps do
- * about trouble is done once, in graph.c.
+ * about trouble is done once, in answer.c.
  *
  *		lists.c		the lists and whose they are; lists made, renamed, deleted
  *		pull.c		what changed in a list: delta queries, else a listing
@@ -47,8 +47,7 @@ typedef struct GraphStep
 	const char *failed;			/* "could not …", begins its error messages */
 	void		(*ask) (GraphConversation *c, TsRequest *req);
 	void		(*answer) (GraphConversation *c, const GraphAnswer *a);
-	/* sees every answer first; false: let the common rules end the conversation */
-	bool		(*trouble) (GraphConversation *c, const GraphAnswer *a);
+	bool		sees_all;		/* answer() is given every answer, not only successes and refusals */
 } GraphStep;
 
 /* Does the service honour If-Match when it is asked to change a task? */

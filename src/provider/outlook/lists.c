@@ -271,8 +271,8 @@ ask_name(GraphConversation *c, TsRequest *req)
  * was certainly not written is it tried again, by another attempt that will
  * find the list by the name that it has.
  */
-static bool
-name_trouble(GraphConversation *c, const GraphAnswer *a)
+static void
+name_answer(GraphConversation *c, const GraphAnswer *a)
 {
 	bool		untouched = a->status == 401 || graph_is_busy(a) || a->status / 100 == 3 ||
 		(a->status == 0 && !a->resp->maybe_applied);
@@ -281,17 +281,10 @@ name_trouble(GraphConversation *c, const GraphAnswer *a)
 	{
 		graph_fail(c, a, psprintf(" \"%s\"", c->base.op->name));
 		c->base.nlists = 0;
-		return true;
+		return;
 	}
 	c->base.lists[0].name = pstrdup(c->base.op->name);
 	c->step = NULL;
-	return true;
-}
-
-static void
-name_answer(GraphConversation *c, const GraphAnswer *a)
-{
-	/* name_trouble() has seen to all answers */
 }
 
 static const GraphStep name_step = {
@@ -299,7 +292,7 @@ static const GraphStep name_step = {
 	.failed = "could not name Outlook list",
 	.ask = ask_name,
 	.answer = name_answer,
-	.trouble = name_trouble,
+	.sees_all = true,
 };
 
 /* ---------- renaming, deleting ---------- */

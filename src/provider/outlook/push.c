@@ -228,25 +228,29 @@ ask_probe(GraphConversation *c, TsRequest *req)
 	ts_request_header(req, "If-Match", NO_VERSION);
 }
 
-/* Nothing was written, whatever goes wrong here. */
+/* Is it an answer to the question?  Some services stumble over an empty change: that is a no. */
 static bool
-probe_trouble(GraphConversation *c, const GraphAnswer *a)
+answers_probe(const GraphAnswer *a)
 {
-	if (a->status != 0 && !ends_all(a) && a->status != 408 &&
-		(a->status < 502 || graph_is_refused(a)))
-		return false;
-	fail_all(c, a);
-	return true;
+	return a->status / 100 == 2 || graph_is_refused(a) || a->status == 500;
 }
 
+/* Nothing was written, whatever goes wrong here. */
 static void
 probe_answer(GraphConversation *c, const GraphAnswer *a)
 {
-	if (graph_is_missing(a))
+	if (!answers_probe(a))
+		fail_all(c, a);
+	else if (graph_is_missing(a))
+	{
 		settle(c, probed(c), TS_OUTCOME_GONE);
+		push_next(c);
+	}
 	else
+	{
 		graph_learn_if_match(c, a->status == 412 ? GRAPH_IF_MATCH_HONOURED : GRAPH_IF_MATCH_IGNORED);
-	push_next(c);
+		push_next(c);
+	}
 }
 
 static const GraphStep probe_step = {
@@ -254,7 +258,7 @@ static const GraphStep probe_step = {
 	.failed = "could not write to Outlook list",
 	.ask = ask_probe,
 	.answer = probe_answer,
-	.trouble = probe_trouble,
+	.sees_all = true,
 };
 
 /* ---------- looking ---------- */
@@ -292,15 +296,6 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 	w->suspect = false;
 }
 
-static bool
-look_trouble(GraphConversation *c, const GraphAnswer *a)
-{
-	if (a->status / 100 == 2 || graph_is_refused(a))
-		return false;
-	fail_all(c, a);
-	return true;
-}
-
 static void
 look_answer(GraphConversation *c, const GraphAnswer *a)
 {
@@ -311,7 +306,7 @@ look_answer(GraphConversation *c, const GraphAnswer *a)
 		push_next(c);
 		return;
 	}
-	if (!graph_batch_read(c, a))
+	if ((a->status / 100 != 2 && !graph_is_refused(a)) || !graph_batch_read(c, a))
 	{
 		fail_all(c, a);
 		return;
@@ -336,7 +331,7 @@ static const GraphStep look_step = {
 	.failed = "could not look at tasks of Outlook list",
 	.ask = graph_batch_ask,
 	.answer = look_answer,
-	.trouble = look_trouble,
+	.sees_all = true,
 };
 
 /* ---------- writing ---------- */
@@ -430,25 +425,18 @@ doubt_batch(GraphConversation *c, const GraphAnswer *a)
 		settle_with_words(c, c->batch.part[i].index, TS_OUTCOME_IN_DOUBT, a);
 }
 
-/* Without an answer, or with one that is about the batch as a whole. */
-static bool
-write_trouble(GraphConversation *c, const GraphAnswer *a)
+/* No answer, or one that says nothing of any part. */
+static void
+write_failed(GraphConversation *c, const GraphAnswer *a)
 {
-	if (a->status == 0 ? !a->resp->maybe_applied : ends_all(a))
-		fail_all(c, a);
-	else if (a->status == 0)
-	{
+	bool		untouched = a->status == 0 ? !a->resp->maybe_applied : ends_all(a);
+
+	if (!untouched)
 		doubt_batch(c, a);
+	if (untouched || a->status == 0)
 		fail_all(c, a);
-	}
-	else if (a->status / 100 != 2 && !graph_is_refused(a))
-	{
-		doubt_batch(c, a);
-		push_next(c);
-	}
 	else
-		return false;
-	return true;
+		push_next(c);
 }
 
 static void
@@ -461,10 +449,9 @@ write_answer(GraphConversation *c, const GraphAnswer *a)
 		push_next(c);
 		return;
 	}
-	if (!graph_batch_read(c, a))
+	if ((a->status / 100 != 2 && !graph_is_refused(a)) || !graph_batch_read(c, a))
 	{
-		doubt_batch(c, a);
-		push_next(c);
+		write_failed(c, a);
 		return;
 	}
 	for (int i = 0; i < c->batch.n; i++)
@@ -486,7 +473,7 @@ static const GraphStep write_step = {
 	.failed = "could not write to Outlook list",
 	.ask = graph_batch_ask,
 	.answer = write_answer,
-	.trouble = write_trouble,
+	.sees_all = true,
 };
 
 /* ---------- is the list there? ---------- */
