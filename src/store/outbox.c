@@ -177,15 +177,12 @@ ts_store_push_end(void *db, const TsMapping *m)
 	};
 	TsDb	   *d = db;
 	const char *uncarried[TS_NFIELDS];
-	int			n = 0;
+	int			n = ts_uncarried(d, uncarried);
 
 	if (m->caps != NULL)
 		ts_run(&learned, ts_uuid(m->id), ts_text(m->user_id), ts_text(m->caps));
 	if (d->snapshot == NULL)
 		return;
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if (d->uncarried & TS_FIELD_BIT(f))
-			uncarried[n++] = ts_field_info[f].name;
 	ts_run(&done, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot),
 		   ts_texts(uncarried, n));
 	ts_run(&mended, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
