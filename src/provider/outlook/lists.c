@@ -139,7 +139,7 @@ static const GraphStep list_step = {
 static void
 ask_account(GraphConversation *c, TsRequest *req)
 {
-	graph_request(c, req, "GET", "/me", NULL);
+	graph_request(c, req, "GET", "/me?$select=id", NULL);
 }
 
 /* Consent to User.Read is not needed for anything else: a refusal leaves it unknown. */
