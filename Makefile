@@ -31,11 +31,11 @@ PROVE_FLAGS = -I $(CURDIR)/test/perl
 
 EXTRA_CLEAN = $(DATA_built) test/output test/unit/bin test/simulator/bin test/fuzz/bin tmp_check
 
-PG_CPPFLAGS = -I$(srcdir)/src -DTASKSYNC_VERSION=\"$(EXTVERSION)\"
+PG_CPPFLAGS = -I$(srcdir)/src $(shell xml2-config --cflags) -DTASKSYNC_VERSION=\"$(EXTVERSION)\"
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wshadow=local \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement $(COPT_EXTRA)
-SHLIB_LINK = -lcurl -lical -lexpat -lsodium
+SHLIB_LINK = -lcurl -lical -lexpat -lxml2 -lsodium
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -40,6 +40,8 @@ may_talk(TsLive *live, TsError *err)
 		ts_error_hint(err, "Install the extension that provides it.");
 		return false;
 	}
+	if (row->url == NULL && live->provider->default_url)
+		row->url = pstrdup(live->provider->default_url);
 	if (row->account_status && strcmp(row->account_status, "NEEDS_AUTH") == 0)
 	{
 		ts_error(err, "TS401", "the credentials of provider \"%s\" were refused", row->name);

@@ -10,9 +10,11 @@
 #include <curl/curl.h>
 #include <math.h>
 
+#include "mb/pg_wchar.h"
 #include "net/http.h"
 
 #define MAX_RETRY_AFTER 7200	/* seconds */
+#define MAX_SAID		200		/* characters of a server's words in an error */
 
 /*
  * ts_response_header
@@ -82,6 +84,45 @@ ts_retry_after(const char *value, int64 now)
 	if (at < 0)
 		return -1;
 	return Max(0, Min(at - now, MAX_RETRY_AFTER));
+}
+
+/*
+ * ts_response_words
+ *		What a body says, for an error's detail: markup dropped, white space
+ *		folded, only what is legal UTF-8 and printable, at most MAX_SAID
+ *		characters.
+ */
+char *
+ts_response_words(const char *body, size_t len)
+{
+	const char *end = body + len;
+	StringInfoData out;
+	bool		in_tag = false;
+	bool		gap = false;
+	int			n = 0;
+
+	initStringInfo(&out);
+	while (body < end && n < MAX_SAID)
+	{
+		int			size = pg_utf_mblen((const unsigned char *) body);
+
+		if (size > end - body || !pg_utf8_islegal((const unsigned char *) body, size))
+			size = 1;
+		if (*body == '<' || *body == '>')
+			in_tag = *body == '<';
+		if (in_tag || *body == '>' || (size == 1 && (*body <= ' ' || *body > '~')))
+			gap = true;
+		else
+		{
+			if (gap && out.len > 0)
+				appendStringInfoChar(&out, ' ');
+			gap = false;
+			appendBinaryStringInfo(&out, body, size);
+			n++;
+		}
+		body += size;
+	}
+	return out.data;
 }
 
 /*

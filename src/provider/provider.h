@@ -98,6 +98,7 @@ typedef struct TsPush
 	char	   *new_external_id;	/* CREATE, MOVE: where it is now */
 	char	   *new_etag;		/* NULL: the service did not say */
 	TsError		error;			/* REFUSED, IN_DOUBT: why */
+	TsObservation *seen;		/* DONE, CONFLICT: the object as it is now, if the service showed it */
 } TsPush;
 
 typedef enum TsOpKind
@@ -180,6 +181,8 @@ typedef struct TsProvider
 	int			move_lag;
 
 	const TsOAuthKind *oauth;	/* how accounts log in by OAuth; NULL: they don't */
+
+	const char *default_url;	/* TsSite.url where the settings have none, or NULL */
 
 	/* Refuses bad settings (22023); url must be there where it is required. */
 	bool		(*check_settings) (const char *settings, TsError *err);

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "provider/caldav/provider.h"
+#include "provider/outlook/provider.h"
 #include "provider/provider.h"
 #include "utils/memutils.h"
 
@@ -19,6 +20,7 @@
 
 static const TsProvider *providers[MAX_PROVIDERS] = {
 	&ts_caldav_provider,
+	&ts_outlook_provider,
 };
 
 /*

@@ -596,7 +596,7 @@ resolve_parents(const Columns *cols)
 
 /* What the tasks' own columns say of their home link. */
 static void
-show_status(const TsMapping *m, const TsChange *changes, int n)
+show_status(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
 {
 	static TsStatement stmt = {
 		"UPDATE tasksync.task t SET"
@@ -607,7 +607,7 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 		"   l.last_synced_at,"
 		"   CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict k WHERE k.task_id = x.id"
 		"     AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL) THEN 'CONFLICT'"
-		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x) <> l.local_base THEN 'PENDING'"
+		"    WHEN l.sync_status = 'SYNCED' AND tasksync.task_fields(x) - $4::text[] <> l.local_base THEN 'PENDING'"
 		"    ELSE l.sync_status END AS sync_status"
 		"  FROM unnest($3::uuid[]) i(id)"
 		"  JOIN tasksync.task_list_mapping m ON m.id = $1 AND m.user_id = $2"
@@ -620,7 +620,7 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 		" WHERE t.id = s.id AND " TS_OF_USER("t", "$2") " AND (t.provider_id, t.external_task_id, t.sync_status,"
 		"  t.last_synced_at) IS DISTINCT FROM (s.provider_id, s.external_task_id, s.sync_status,"
 		"  s.last_synced_at)",
-		{UUIDOID, TEXTOID, TEXTARRAYOID}
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
 	static TsStatement disconnected = {
 		"UPDATE tasksync.task t SET provider_id = NULL, external_task_id = NULL, sync_status = NULL"
@@ -634,6 +634,8 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 	};
 	const char **shown = palloc(sizeof(char *) * (n + 1));
 	const char **gone = palloc(sizeof(char *) * (n + 1));
+	const char *uncarried[TS_NFIELDS];
+	int			nuncarried = ts_uncarried(d, uncarried);
 	int			nshown = 0,
 				ngone = 0;
 
@@ -651,7 +653,8 @@ show_status(const TsMapping *m, const TsChange *changes, int n)
 			shown[nshown++] = c->task_id;
 	}
 	if (nshown > 0)
-		ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(shown, nshown));
+		ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(shown, nshown),
+			   ts_texts(uncarried, nuncarried));
 	if (ngone > 0)
 		ts_run(&disconnected, ts_uuid(m->id), ts_text(m->user_id), ts_texts(gone, ngone));
 }
@@ -823,7 +826,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(buries, bury(&cols));
 	APPLY(clears_intent, run_by_task(&cols, &clear_intents));
 	APPLY(clears_inbox, clear_inbox(&cols));
-	show_status(m, changes, n);
+	show_status(db, m, changes, n);
 	ts_apply_mapping = NULL;
 #undef APPLY
 }

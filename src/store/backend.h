@@ -104,6 +104,7 @@ extern void ts_error_from_catch(TsError *err);
 	" ELSE LEAST(interval '6 h', interval '30 s' * pg_catalog.power(2, " failures ")) END"
 
 /* rows.c */
+extern int	ts_uncarried(const TsDb *d, const char **names);
 extern TsKnown *ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n);
 extern char **ts_store_external_ids(void *db, const TsMapping *m, int *n);
 extern TsLinkRow *ts_store_links(void *db, const TsMapping *m, const char **external_ids,

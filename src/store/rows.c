@@ -16,6 +16,18 @@
 #include "store/sql.h"
 #include "utils/memutils.h"
 
+/* The columns that the provider has no word for, in names[TS_NFIELDS]; how many. */
+int
+ts_uncarried(const TsDb *d, const char **names)
+{
+	int			n = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if (d->uncarried & TS_FIELD_BIT(f))
+			names[n++] = ts_field_info[f].name;
+	return n;
+}
+
 /*
  * Columns over t (task) and l (task_link of the mapping $1 of user $2), either
  * of which may be missing.
@@ -495,11 +507,8 @@ ts_store_candidates(void *db, const TsMapping *m, const char *after, int limit, 
 	};
 	TsDb	   *d = db;
 	const char *uncarried[TS_NFIELDS];
-	int			nuncarried = 0;
+	int			nuncarried = ts_uncarried(d, uncarried);
 
-	for (TsField f = 0; f < TS_NFIELDS; f++)
-		if (d->uncarried & TS_FIELD_BIT(f))
-			uncarried[nuncarried++] = ts_field_info[f].name;
 	if (after == NULL)
 	{
 		ts_run_args(&snapshot, 0, NULL);

@@ -12,7 +12,7 @@
 #include "sync/sync.h"
 
 #define TS_OBSERVE_BATCH	1000 /* observations merged in one transaction */
-#define TS_PUSH_BATCH		50	/* writes under way without being recorded */
+#define TS_PUSH_BATCH		60	/* writes under way without being recorded: some full batches */
 #define TS_CANDIDATE_BATCH	500
 #define TS_PUSH_PASSES		3	/* rounds of "it changed there: merge, try again" */
 

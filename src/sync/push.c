@@ -351,6 +351,19 @@ copy_instead(TsCycle *c, TsDelivery *d)
 	d->push.outcome = TS_OUTCOME_PENDING;
 }
 
+/* What is there now, as the answer to a write or a read showed it. */
+static void
+keep_sight(TsDelivery *d, const TsObservation *obs)
+{
+	d->read_back = true;
+	d->obs = *obs;
+	d->obs.external_id = pstrdup(obs->external_id);
+	d->obs.etag = obs->etag ? pstrdup(obs->etag) : NULL;
+	if (obs->payload)
+		d->obs.payload = pnstrdup(obs->payload, obs->payload_len);
+	ts_error_copy(&d->obs.error, &obs->error, CurrentMemoryContext);
+}
+
 static void
 sent(TsCycle *c, TsRun *r, TsConversation *conv)
 {
@@ -365,6 +378,8 @@ sent(TsCycle *c, TsRun *r, TsConversation *conv)
 		d->push.new_external_id = p->new_external_id ? pstrdup(p->new_external_id) : NULL;
 		d->push.new_etag = p->new_etag ? pstrdup(p->new_etag) : NULL;
 		ts_error_copy(&d->push.error, &p->error, r->batch_cxt);
+		if (p->seen)
+			keep_sight(d, p->seen);
 		if (d->push.outcome == TS_OUTCOME_UNSUPPORTED)
 			copy_instead(c, d);
 	}
@@ -419,6 +434,8 @@ ts_phase_send(TsCycle *c, TsRun *r)
 static const char *
 read_back_id(const TsCycle *c, const TsDelivery *d)
 {
+	if (d->read_back)
+		return NULL;			/* the push's answer told */
 	switch (d->push.outcome)
 	{
 		case TS_OUTCOME_DONE:
@@ -451,13 +468,7 @@ read_back_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 
 			if (id == NULL || strcmp(id, obs[i].external_id) != 0)
 				continue;
-			d->read_back = true;
-			d->obs = obs[i];
-			d->obs.external_id = pstrdup(obs[i].external_id);
-			d->obs.etag = obs[i].etag ? pstrdup(obs[i].etag) : NULL;
-			if (obs[i].payload)
-				d->obs.payload = pnstrdup(obs[i].payload, obs[i].payload_len);
-			ts_error_copy(&d->obs.error, &obs[i].error, r->batch_cxt);
+			keep_sight(d, &obs[i]);
 		}
 	MemoryContextSwitchTo(old);
 }

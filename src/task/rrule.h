@@ -29,4 +29,44 @@ extern bool ts_rrule_next(const char *rule, const TsCivil *from, bool is_date,
 						  const char *zone, TsCivil *next);
 extern char *ts_rrule_count_down(const char *rule);
 
+/*
+ * A rule taken to pieces (rrule_parts.c), as far as services that have no
+ * RRULE could say it.
+ */
+#define TS_RRULE_MAX_DAYS	16
+#define TS_NO_WEEKDAY		(-1)
+
+typedef enum TsRruleFreq
+{
+	TS_FREQ_DAILY,
+	TS_FREQ_WEEKLY,
+	TS_FREQ_MONTHLY,
+	TS_FREQ_YEARLY,
+	TS_FREQ_OTHER
+} TsRruleFreq;
+
+typedef struct TsRruleParts
+{
+	TsRruleFreq freq;
+	int			interval;
+	int			count;			/* 0: none */
+	bool		has_until;
+	TsCivil		until;
+	bool		until_is_date;
+	bool		until_is_utc;
+	struct
+	{
+		int			weekday;	/* 0 = Sunday */
+		int			nth;		/* 0: every one */
+	}			day[TS_RRULE_MAX_DAYS];
+	int			ndays;
+	int			month_day;		/* 0: none */
+	int			month;			/* 0: none */
+	int			set_pos;		/* 0: none */
+	int			week_start;		/* 0 = Sunday, or TS_NO_WEEKDAY */
+	bool		too_much;		/* it says more than stands here */
+} TsRruleParts;
+
+extern bool ts_rrule_parts(const char *rule, TsRruleParts *parts);
+
 #endif							/* TASKSYNC_RRULE_H */

@@ -112,8 +112,8 @@ typedef struct TsError
 
 extern void ts_error(TsError *err, const char *sqlstate, const char *fmt,...) pg_attribute_printf(3, 4);
 extern void ts_error_detail(TsError *err, const char *fmt,...) pg_attribute_printf(2, 3);
-extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 extern void ts_error_hint(TsError *err, const char *fmt,...) pg_attribute_printf(2, 3);
+extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 
 /*
  * Records.

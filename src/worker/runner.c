@@ -402,6 +402,8 @@ start_body(void *arg)
 		return;
 	}
 	run->spec.provider = ts_provider_lookup(p->type);
+	if (p->url == NULL && run->spec.provider && run->spec.provider->default_url)
+		p->url = pstrdup(run->spec.provider->default_url);
 	if (!ts_instance_check(&w->err))
 		return;
 	if (run->spec.provider == NULL)

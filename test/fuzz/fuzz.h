@@ -21,6 +21,7 @@
  *		tzif			time zone files
  *		header			headers of answers, ETags, colours, hrefs, origins
  *		dav				whole conversations of the CalDAV provider
+ *		graph			the same of the Outlook provider, and its tasks
  *
  * A fuzzer looks for more than crashes: fuzz_check() states what has to hold
  * for every input.

@@ -118,6 +118,7 @@ choose_habits(Run *run, FakeService *s)
 	/* Moved by hand and by us at once: a list that takes both is beyond help. */
 	s->unique_uids = !s->server_names && (s->no_moves || run_one_in(run, 2));
 	s->no_etags = run_one_in(run, 4);
+	s->tells = run_one_in(run, 3);
 	s->blind = !ts_guarded(TS_GUARD_CONDITION);
 	s->page = 1 + run_any(run, 4);
 	s->lag = run_one_in(run, 4) ? run_any(run, 300) * INT64CONST(1000000) : 0;

@@ -56,6 +56,7 @@ typedef struct FakeAnswer
 	int			rev;
 	char	   *id;				/* the object written, or in the way */
 	char	   *etag;
+	FakeSight	now;			/* … as it is now; payload NULL: not told */
 	bool		cut;			/* the end is missing */
 } FakeAnswer;
 
@@ -556,6 +557,8 @@ serve_create(FakeService *s, const FakeCall *call, FakeAnswer *a)
 				 : numbered("s", ++s->nnames, ""), (char *) call->payload);
 	a->id = o->id;
 	a->etag = s->no_etags ? NULL : etag_of(o->rev);
+	if (s->tells)
+		a->now = (FakeSight) {o->id, o->payload, o->rev};
 	return 201;
 }
 
@@ -594,6 +597,8 @@ serve_write(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	}
 	a->id = o->id;
 	a->etag = s->no_etags ? NULL : etag_of(o->rev);
+	if (s->tells)
+		a->now = (FakeSight) {o->id, o->payload, o->rev};
 	return 201;
 }
 
@@ -818,6 +823,21 @@ pull_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 	c->over = true;
 }
 
+/* What an answer to a push shows of the object. */
+static TsObservation *
+seen(FakeConversation *c, const FakeSight *sight)
+{
+	MemoryContext old = MemoryContextSwitchTo(c->base.cxt);
+	TsObservation *obs = palloc0(sizeof(TsObservation));
+
+	obs->external_id = pstrdup(sight->id);
+	obs->etag = etag_of(sight->rev);
+	obs->payload = pstrdup(sight->payload);
+	obs->payload_len = strlen(sight->payload);
+	MemoryContextSwitchTo(old);
+	return obs;
+}
+
 /* What was looked at before it is written to. */
 static void
 look_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
@@ -838,6 +858,8 @@ look_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 	else if (p->etag == NULL || !same(p->etag, etag_of(a->sights[0].rev)))
 	{
 		p->outcome = TS_OUTCOME_CONFLICT;
+		if (c->service->tells)
+			p->seen = seen(c, &a->sights[0]);
 		c->i++;
 	}
 	else
@@ -880,6 +902,8 @@ push_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 		p->outcome = TS_OUTCOME_DONE;
 		p->new_external_id = a->id ? MemoryContextStrdup(c->base.cxt, a->id) : NULL;
 		p->new_etag = a->etag ? MemoryContextStrdup(c->base.cxt, a->etag) : NULL;
+		if (a->now.payload && p->kind != TS_PUSH_MOVE)
+			p->seen = seen(c, &a->now);
 	}
 }
 

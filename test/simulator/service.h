@@ -76,6 +76,7 @@ typedef struct FakeService
 	bool		no_moves;		/* moves are unsupported */
 	bool		unique_uids;	/* two objects of one uid in a list are refused */
 	bool		no_etags;		/* writes don't tell the new ETag */
+	bool		tells;			/* answers to writes show the object as it is now */
 	char	   *account;		/* whose it is, if it tells */
 	const char *address;		/* where it is */
 

@@ -42,3 +42,22 @@ SELECT tasksync.encode_task('CALDAV', tasksync.decode_task('CALDAV', :'object'),
 SELECT tasksync.encode_task('CALDAV', '{"priority": "HIGH", "color": "blue"}', :'object') = :'object' AS no_change;
 SELECT line FROM regexp_split_to_table(tasksync.encode_task('CALDAV', '{"title": "Paint the gate", "description": null}', :'object'), E'\r\n') line
 WHERE line !~ '^(DTSTAMP|CREATED|LAST-MODIFIED)';
+
+-- Microsoft To Do; days are those of the server's zone
+\set VERBOSITY terse
+\pset format unaligned
+SELECT type, name, carries, capabilities FROM tasksync.provider_types WHERE type = 'OUTLOOK';
+\set object '{"@odata.etag":"W/\\"1\\"","id":"AAMk=","title":"Paint the fence","status":"waitingOnOthers","importance":"high","isReminderOn":false,"dueDateTime":{"dateTime":"2026-02-28T23:00:00.0000000","timeZone":"UTC"},"body":{"content":"<p>white<br>twice</p>","contentType":"html"},"recurrence":{"pattern":{"type":"relativeMonthly","interval":1,"daysOfWeek":["friday"],"index":"last"},"range":{"type":"noEnd","startDate":"2026-03-01"}},"categories":["garden"],"x":1.50}'
+SELECT key, value FROM jsonb_each(tasksync.decode_task('OUTLOOK', :'object')) WHERE value <> 'null' ORDER BY key COLLATE "C";
+-- onto an object: what is to be sent is beside it, and only what changed
+SELECT tasksync.encode_task('OUTLOOK', '{"title": "Paint it", "due_date": "2026-03-02", "status": "IN_PROGRESS"}', :'object');
+SELECT tasksync.encode_task('OUTLOOK', tasksync.decode_task('OUTLOOK', :'object'), :'object') = :'object' AS same;
+SELECT tasksync.encode_task('OUTLOOK', '{"title": " ", "priority": "MEDIUM", "remind_at": "2026-03-01 09:00+01"}');
+\set VERBOSITY default
+SELECT tasksync.encode_task('OUTLOOK', '{"title": "x", "due_date": "2026-03-01", "recurrence_rule": "FREQ=MONTHLY;BYMONTHDAY=1,15"}');
+SELECT tasksync.encode_task('OUTLOOK', '{"title": "x", "recurrence_rule": "FREQ=DAILY"}');
+SELECT tasksync.decode_task('OUTLOOK', '{"id": "x", "title": 1}');
+\set VERBOSITY terse
+SELECT tasksync.add_provider('OUTLOOK', NULL, '{"access_token": "t"}', '{"base_url": "ftp://x/"}');
+SELECT tasksync.add_provider('OUTLOOK', NULL, '{"access_token": "t"}', '{"login_url": "https://u:p@x/"}');
+\pset format aligned

@@ -260,6 +260,10 @@ test_headers(void)
 	tap_is(headers_of("a:1\rb:2\rc:3\rd:4\re:5\rf:6\rg:7\rh:8"),
 		   "[a=1][b=2][c=3][d=4][e=5][f=6][g=7][h=8]", "headers between bare CRs");
 	tap_is_int(ts_retry_after("120", now), 120, "Retry-After in seconds");
+	tap_is_int(ts_retry_after("2.128", now), 3, "rounded up");
+	tap_is_int(ts_retry_after("2.000", now), 2, "if there is anything");
+	tap_is_int(ts_retry_after("0.05", now), 1, "even a little");
+	tap_is_int(ts_retry_after("2.soon", now), 2, "and no nonsense");
 	tap_is_int(ts_retry_after("99999999999999999999", now), 7200, "at most two hours");
 	tap_is_int(ts_retry_after("Sun, 22 Nov 2026 12:05:00 GMT", now), 300, "a date");
 	tap_is_int(ts_retry_after("Sun, 22 Nov 2026 11:05:00 GMT", now), 0, "a date that is past");

@@ -8,10 +8,8 @@
  */
 #include "postgres.h"
 
-#include "mb/pg_wchar.h"
 #include "provider/caldav/caldav.h"
 
-#define MAX_SAID		200		/* characters of a server's words in an error */
 #define MIN_RETRY_AFTER 1		/* seconds */
 #define MAX_RETRY_AFTER 7200
 
@@ -36,50 +34,13 @@ wants_credentials(const DavAnswer *a)
 		(a->status == 403 && ts_response_header(a->resp, "www-authenticate") != NULL);
 }
 
-/*
- * The body's words: markup dropped, white space folded, only what is legal
- * UTF-8 and printable, at most MAX_SAID characters.
- */
-static char *
-words_of(const char *body, size_t len)
-{
-	const char *end = body + len;
-	StringInfoData out;
-	bool		in_tag = false;
-	bool		gap = false;
-	int			n = 0;
-
-	initStringInfo(&out);
-	while (body < end && n < MAX_SAID)
-	{
-		int			size = pg_utf_mblen((const unsigned char *) body);
-
-		if (size > end - body || !pg_utf8_islegal((const unsigned char *) body, size))
-			size = 1;
-		if (*body == '<' || *body == '>')
-			in_tag = *body == '<';
-		if (in_tag || *body == '>' || (size == 1 && (*body <= ' ' || *body > '~')))
-			gap = true;
-		else
-		{
-			if (gap && out.len > 0)
-				appendStringInfoChar(&out, ' ');
-			gap = false;
-			appendBinaryStringInfo(&out, body, size);
-			n++;
-		}
-		body += size;
-	}
-	return out.data;
-}
-
 /* The detail of an error: precondition and the server's words. */
 static void
 describe_words(const DavAnswer *a, TsError *err)
 {
 	char	   *words = a->message != NULL ?
-		words_of(a->message, strlen(a->message)) :
-		words_of(a->resp->body != NULL ? a->resp->body : "", a->resp->body_len);
+		ts_response_words(a->message, strlen(a->message)) :
+		ts_response_words(a->resp->body != NULL ? a->resp->body : "", a->resp->body_len);
 
 	if (a->condition != NULL && words[0] != '\0')
 		ts_error_detail(err, "The server said: %s: %s", a->condition, words);
@@ -102,16 +63,6 @@ describe_redirect(const DavAnswer *a, TsError *err)
 	ts_error_hint(err, "If you trust that host, set the provider's url to it.");
 }
 
-/* The net's error, which lives no longer than its response. */
-static void
-copy_error(TsError *to, const TsError *from)
-{
-	*to = *from;
-	to->message = from->message != NULL ? pstrdup(from->message) : NULL;
-	to->detail = from->detail != NULL ? pstrdup(from->detail) : NULL;
-	to->hint = from->hint != NULL ? pstrdup(from->hint) : NULL;
-}
-
 /*
  * dav_describe
  *		The error that an answer amounts to, in *err.
@@ -128,7 +79,8 @@ dav_describe(const DavAnswer *a, TsError *err, const char *failed, const char *o
 
 	if (a->status == 0)
 	{
-		copy_error(err, &a->resp->error);
+		/* the net's error lives no longer than its response */
+		ts_error_copy(err, &a->resp->error, CurrentMemoryContext);
 		return;
 	}
 	if (a->status / 100 == 2)

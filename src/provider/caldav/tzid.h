@@ -14,6 +14,7 @@
 
 #include "provider/caldav/contentline.h"
 #include "task/datetime.h"
+#include "task/winzones.h"
 
 /*
  * ts_tzid_zone: the IANA name that a TZID stands for by its name or by what
@@ -22,14 +23,10 @@
  *		which the zone's VTIMEZONE in "doc" shows "wall", and in *zone the IANA
  *		zone that agrees with it throughout that year, or NULL; false when
  *		there is no usable VTIMEZONE.
- * ts_windows_zone: the IANA name of a Windows time zone, or NULL.
- * ts_windows_zone_nth: the IANA names of that table; NULL ends.
  */
 extern char *ts_tzid_zone(const TsIcalDoc *doc, const char *tzid);
 extern bool ts_tzid_measure(const TsIcalDoc *doc, const char *tzid, const TsCivil *wall,
 							int64 *utc_seconds, const char **zone);
-extern const char *ts_windows_zone(const char *name);
-extern const char *ts_windows_zone_nth(int n);
 
 /*
  * ts_vtimezone_read: a VTIMEZONE, for ts_vtimezone_offset; false when it has

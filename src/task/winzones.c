@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "provider/caldav/tzid.h"
+#include "task/winzones.h"
 
 static const struct
 {

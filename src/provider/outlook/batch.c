@@ -1,0 +1,191 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.c
+ *	  Many small requests in one: Graph's $batch.
+ *
+ * A batch of one is sent as what it is.  The parts of a $batch come back in
+ * any order, each with a status of its own; the answer around them says 200
+ * whatever became of them.  The service works on a few at a time, in no order;
+ * all parts of ours are about different objects, so that no order matters, and
+ * "dependsOn" is not used: a part that failed would keep the others from being
+ * tried.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "provider/outlook/graph.h"
+
+#define MAX_BATCH_BYTES (1024 * 1024)
+
+void
+graph_batch_clear(GraphConversation *c)
+{
+	c->batch.n = 0;
+}
+
+/*
+ * graph_batch_add
+ *		One more part, unless the batch is full: then what is left over is for the
+ *		next.  All strings must last until the answer was read.
+ */
+void
+graph_batch_add(GraphConversation *c, int index, const char *method, const char *path,
+				const char *etag, const char *body)
+{
+	GraphBatch *b = &c->batch;
+	size_t		bytes = body != NULL ? strlen(body) : 0;
+
+	for (int i = 0; i < b->n; i++)
+		bytes += b->part[i].body != NULL ? strlen(b->part[i].body) : 0;
+	if (b->n >= b->size || (b->n > 0 && bytes > MAX_BATCH_BYTES))
+		return;
+	b->part[b->n++] = (GraphPart) {
+		.index = index,.method = method,.path = path,.etag = etag,.body = body
+	};
+}
+
+static void
+write_part(StringInfo out, const GraphPart *part, int number)
+{
+	StringInfoData headers;
+
+	if (number > 1)
+		appendStringInfoChar(out, ',');
+	ts_json_open(out);
+	ts_json_put_string(out, "id", psprintf("%d", number));
+	ts_json_put_string(out, "method", part->method);
+	ts_json_put_string(out, "url", part->path);
+	initStringInfo(&headers);
+	ts_json_open(&headers);
+	if (part->etag != NULL)
+		ts_json_put_string(&headers, "If-Match", part->etag);
+	if (part->body != NULL)
+		ts_json_put_string(&headers, "Content-Type", "application/json");
+	ts_json_close(&headers);
+	if (headers.len > 2)
+		ts_json_put_raw(out, "headers", headers.data, headers.len);
+	if (part->body != NULL)
+		ts_json_put_raw(out, "body", part->body, strlen(part->body));
+	ts_json_close(out);
+}
+
+/*
+ * graph_batch_ask
+ *		The request for all parts.
+ */
+void
+graph_batch_ask(GraphConversation *c, TsRequest *req)
+{
+	const GraphBatch *b = &c->batch;
+	bool		safe = true;
+	StringInfoData body;
+
+	if (b->n == 1)
+	{
+		graph_request(c, req, b->part[0].method, b->part[0].path, b->part[0].body);
+		if (b->part[0].etag != NULL)
+			ts_request_header(req, "If-Match", b->part[0].etag);
+		return;
+	}
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"requests\":[");
+	for (int i = 0; i < b->n; i++)
+	{
+		write_part(&body, &b->part[i], i + 1);
+		safe &= strcmp(b->part[i].method, "GET") == 0;
+	}
+	appendStringInfoString(&body, "]}");
+	graph_request(c, req, "POST", "/$batch", body.data);
+	req->safe = safe;
+}
+
+/*
+ * graph_batch_trouble
+ *		The service won't have the batch as such: then its parts go one by one.
+ *		True when that is so; they are to be asked for again.
+ */
+bool
+graph_batch_trouble(GraphConversation *c, const GraphAnswer *a)
+{
+	if (c->batch.n < 2 || !graph_is_refused(a))
+		return false;
+	if (graph_is_missing(a) || a->status == 405 || a->status == 501)
+		graph_learn(c, &c->caps.no_batch, true);
+	c->batch.size = 1;
+	return true;
+}
+
+/* A header of a part, names in any case. */
+static const char *
+part_header(const TsJson *part, const char *name)
+{
+	const TsJson *headers = ts_json_get_kind(part, "headers", TS_JSON_OBJECT);
+
+	for (const TsJson *h = headers != NULL ? headers->first : NULL; h != NULL; h = h->next)
+	{
+		if (pg_strcasecmp(h->name, name) == 0 &&
+			(h->kind == TS_JSON_STRING || h->kind == TS_JSON_NUMBER))
+			return h->text;
+	}
+	return NULL;
+}
+
+/* Only seconds: what a date is to be compared with is not known here. */
+static int
+part_retry_after(const TsJson *part)
+{
+	const char *value = part_header(part, "retry-after");
+
+	return value != NULL && value[0] >= '0' && value[0] <= '9' ? ts_retry_after(value, 0) : -1;
+}
+
+/* The part that an element of "responses" is the answer to, or NULL. */
+static GraphPart *
+part_of(GraphBatch *b, const TsJson *element)
+{
+	const TsJson *id = ts_json_get(element, "id");
+	int			number = -1;
+
+	if (id != NULL && id->kind == TS_JSON_NUMBER)
+		number = ts_json_int(id, -1);
+	else if (id != NULL && id->kind == TS_JSON_STRING && strlen(id->text) <= 2 &&
+			 strspn(id->text, "0123456789") == strlen(id->text))
+		number = atoi(id->text);
+	return number >= 1 && number <= b->n ? &b->part[number - 1] : NULL;
+}
+
+/*
+ * graph_batch_read
+ *		Gives each part its answer; one that is missing has status 0 and no
+ *		response.  False when the answer around them can't be understood.
+ */
+bool
+graph_batch_read(GraphConversation *c, const GraphAnswer *a)
+{
+	GraphBatch *b = &c->batch;
+	const TsJson *responses = ts_json_get_kind(a->json, "responses", TS_JSON_ARRAY);
+
+	if (b->n == 1)
+	{
+		b->part[0].answer = *a;
+		return true;
+	}
+	for (int i = 0; i < b->n; i++)
+		b->part[i].answer = (GraphAnswer) {.retry_after = -1};
+	if (a->status / 100 != 2 || responses == NULL)
+		return false;
+	for (const TsJson *r = responses->first; r != NULL; r = r->next)
+	{
+		GraphPart  *part = part_of(b, r);
+		int			status = ts_json_get_int(r, "status", 0);
+
+		if (part == NULL || part->answer.status != 0 || status < 200 || status > 599)
+			continue;
+		part->answer.status = status;
+		part->answer.json = ts_json_get(r, "body");
+		part->answer.retry_after = part_retry_after(r);
+		part->answer.request_id = part_header(r, "request-id");
+	}
+	return true;
+}

@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ *
+ * fetch.c
+ *	  TS_OP_FETCH: these tasks, whole.
+ *
+ * That a task is not there is only believed when its list is: of a list that
+ * was deleted, or is out of reach, all tasks seem gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "provider/outlook/graph.h"
+
+static const GraphStep fetch_step;
+static const GraphStep list_step;
+
+/* The next batch, or what is left to do after the last. */
+static void
+fetch_next(GraphConversation *c)
+{
+	const TsOp *op = c->base.op;
+	GraphFetch *f = &c->fetch;
+
+	graph_batch_clear(c);
+	f->under_way = f->next;
+	while (f->next < op->nids && c->batch.n < c->batch.size)
+	{
+		char	   *path = graph_task_path(c, op->ids[f->next]);
+
+		if (!f->plain)
+			path = psprintf("%s?" GRAPH_EXPAND, path);
+		graph_batch_add(c, f->next++, "GET", path, NULL, NULL);
+	}
+	c->step = c->batch.n > 0 ? &fetch_step : f->ngone > 0 ? &list_step : NULL;
+}
+
+/*
+ * graph_fetch_begin
+ *		Chooses the first batch.
+ */
+void
+graph_fetch_begin(GraphConversation *c)
+{
+	c->fetch.plain = c->caps.no_expand;
+	c->fetch.gone = palloc(sizeof(int) * Max(c->base.op->nids, 1));
+	fetch_next(c);
+}
+
+static TsObservation *
+observe(GraphConversation *c, int index)
+{
+	TsObservation *obs = ts_conversation_observe(&c->base);
+
+	obs->external_id = MemoryContextStrdup(c->base.batch, c->base.op->ids[index]);
+	return obs;
+}
+
+/* One task, as its part of the answer shows it. */
+static void
+take_part(GraphConversation *c, const GraphPart *part)
+{
+	const GraphAnswer *a = &part->answer;
+	const TsJson *task = a->json != NULL && a->json->kind == TS_JSON_OBJECT ? a->json : NULL;
+	const char *id = ts_json_get_string(task, "id");
+	const char *wanted = c->base.op->ids[part->index];
+	MemoryContext old = MemoryContextSwitchTo(c->base.batch);
+
+	if (graph_is_missing(a))
+		c->fetch.gone[c->fetch.ngone++] = part->index;
+	else if (a->status / 100 == 2 && task != NULL && (id == NULL || strcmp(id, wanted) == 0))
+	{
+		TsObservation *obs = observe(c, part->index);
+
+		obs->etag = graph_version(task);
+		obs->payload = ts_json_raw(task);
+		obs->payload_len = task->raw_len;
+	}
+	else
+		graph_describe(a, &observe(c, part->index)->error, c->step->failed,
+					   psprintf(" \"%s\"", wanted));
+	MemoryContextSwitchTo(old);
+}
+
+/* What is no answer to the question, but about the service. */
+static bool
+ends_all(const GraphAnswer *a)
+{
+	return a->status == 0 || (a->status / 100 != 2 && !graph_is_refused(a));
+}
+
+/*
+ * Does a part dislike $expand?  It does if the batch is refused with it, and
+ * not without.
+ */
+static bool
+is_disliked(GraphConversation *c)
+{
+	for (int i = 0; i < c->batch.n; i++)
+	{
+		if (c->batch.part[i].answer.status == 400)
+			return !c->fetch.plain;
+	}
+	if (c->fetch.plain)
+		graph_learn(c, &c->caps.no_expand, true);
+	return false;
+}
+
+static void
+fetch_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	GraphFetch *f = &c->fetch;
+	const GraphAnswer *worst = NULL;
+
+	if (graph_batch_trouble(c, a))
+	{
+		f->next = f->under_way;
+		fetch_next(c);
+		return;
+	}
+	if (!graph_batch_read(c, a))
+	{
+		graph_fail(c, a, graph_object(c));
+		return;
+	}
+	if (is_disliked(c))
+	{
+		f->plain = true;
+		f->next = f->under_way;
+		fetch_next(c);
+		return;
+	}
+	for (int i = 0; i < c->batch.n; i++)
+	{
+		const GraphPart *part = &c->batch.part[i];
+
+		if (!ends_all(&part->answer))
+			take_part(c, part);
+		else if (worst == NULL || part->answer.retry_after > worst->retry_after)
+			worst = &part->answer;
+	}
+	if (worst != NULL)
+		graph_fail(c, worst, graph_object(c));
+	else
+		fetch_next(c);
+}
+
+static const GraphStep fetch_step = {
+	.doing = "fetching",
+	.failed = "could not read tasks of Outlook list",
+	.ask = graph_batch_ask,
+	.answer = fetch_answer,
+};
+
+static void
+ask_list(GraphConversation *c, TsRequest *req)
+{
+	graph_request(c, req, "GET", c->list, NULL);
+}
+
+static void
+list_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	GraphFetch *f = &c->fetch;
+
+	if (graph_is_missing(a))
+		graph_list_gone(c);
+	else if (a->status / 100 != 2)
+		graph_fail(c, a, graph_object(c));
+	else
+	{
+		for (int i = 0; i < f->ngone; i++)
+			observe(c, f->gone[i])->gone = true;
+	}
+	c->step = NULL;
+}
+
+static const GraphStep list_step = {
+	.doing = "fetching",
+	.failed = "could not read Outlook list",
+	.ask = ask_list,
+	.answer = list_answer,
+};

@@ -1,0 +1,441 @@
+/*-------------------------------------------------------------------------
+ *
+ * todo_encode.c
+ *	  A task as a todoTask (see todo.h).
+ *
+ * Of the fields that changed, only those are written whose value the service's
+ * own does not show already: a rule that is only spelled otherwise, or a
+ * priority that it has no word for, is no change there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "provider/outlook/todo.h"
+#include "task/datetime.h"
+
+#define BIT TS_FIELD_BIT
+#define MAX_MEMBERS 24
+
+typedef struct Encoder
+{
+	const TsTask *task;
+	TsFieldMask changed;
+	const TsTask *seen;			/* what the object shows; NULL: it is new */
+	const TsJson *onto;
+	const char *zone;
+	StringInfoData patch;		/* what is to be sent */
+	StringInfoData expected;	/* what the object should show then */
+	const char *member[MAX_MEMBERS];	/* those in "expected" */
+	int			nmembers;
+	TsError    *err;
+} Encoder;
+
+static const char *
+value_of(const Encoder *e, TsField f)
+{
+	return e->task->value[f];
+}
+
+/* Is the field to be written?  Of a new object, where it is set at all. */
+static bool
+differs(const Encoder *e, TsField f, const char *value)
+{
+	if (!(e->changed & BIT(f)))
+		return false;
+	return e->seen == NULL ? value != NULL : !ts_value_equal(f, value, e->seen->value[f]);
+}
+
+static void
+expect(Encoder *e, const char *name, const char *raw, size_t len)
+{
+	ts_json_put_raw(&e->expected, name, raw, len);
+	e->member[e->nmembers++] = name;
+}
+
+/* A member to be sent, from an object that holds only it. */
+static void
+put(Encoder *e, const char *name, const StringInfo value)
+{
+	ts_json_put_raw(&e->patch, name, value->data, value->len);
+	expect(e, name, value->data, value->len);
+}
+
+static void
+put_string(Encoder *e, const char *name, const char *value)
+{
+	StringInfoData quoted;
+
+	initStringInfo(&quoted);
+	ts_json_string(&quoted, value);
+	put(e, name, &quoted);
+}
+
+static void
+put_raw(Encoder *e, const char *name, const char *raw)
+{
+	StringInfoData value;
+
+	initStringInfo(&value);
+	appendStringInfoString(&value, raw);
+	put(e, name, &value);
+}
+
+/* The value alone, of a writer that puts a member. */
+static char *
+date_value(const char *date, const char *zone)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ts_json_open(&out);
+	ts_todo_put_date(&out, "", date, zone);
+	return out.data + strlen("{\"\":");
+}
+
+static char *
+instant_value(const char *timestamp)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ts_json_open(&out);
+	ts_todo_put_instant(&out, "", timestamp);
+	return out.data + strlen("{\"\":");
+}
+
+/* ---------- fields ---------- */
+
+/* Some tenants refuse a task without a title. */
+static char *
+title_of(const char *title)
+{
+	size_t		len;
+
+	if (title == NULL)
+		title = "";
+	title += strspn(title, " \t\r\n");
+	len = strlen(title);
+	while (len > 0 && strchr(" \t\r\n", title[len - 1]) != NULL)
+		len--;
+	return len > 0 ? pnstrdup(title, len) : pstrdup(TS_TODO_NO_TITLE);
+}
+
+static void
+encode_title(Encoder *e)
+{
+	char	   *title = title_of(value_of(e, TS_TITLE));
+
+	if (e->seen == NULL || differs(e, TS_TITLE, title))
+		put_string(e, "title", title);
+}
+
+/* What changed is written as text, whatever it was. */
+static void
+encode_description(Encoder *e)
+{
+	const char *given = value_of(e, TS_DESCRIPTION);
+	char	   *text = given != NULL ? ts_todo_normal_text(given, strlen(given)) : NULL;
+	StringInfoData body;
+
+	if (!differs(e, TS_DESCRIPTION, text))
+		return;
+	initStringInfo(&body);
+	ts_json_open(&body);
+	ts_json_put_string(&body, "content", text != NULL ? text : "");
+	ts_json_put_string(&body, "contentType", "text");
+	ts_json_close(&body);
+	put(e, "body", &body);
+}
+
+/*
+ * The service sets the day of completion itself, and only that it will is
+ * noted here.
+ */
+static void
+expect_completion(Encoder *e, bool completed)
+{
+	const char *at = value_of(e, TS_COMPLETED_AT);
+	char	   *value;
+
+	if (e->seen == NULL || (completed && at == NULL))
+		return;
+	value = date_value(completed ? pnstrdup(at, strlen("2026-01-31")) : NULL, "UTC");
+	expect(e, "completedDateTime", value, strlen(value));
+}
+
+static void
+encode_status(Encoder *e)
+{
+	static const char *const words[][2] = {
+		{"TODO", "notStarted"}, {"IN_PROGRESS", "inProgress"},
+		{"COMPLETED", "completed"}, {"CANCELLED", "completed"},
+	};
+	const char *status = value_of(e, TS_STATUS);
+	bool		closed = status != NULL &&
+		(strcmp(status, "COMPLETED") == 0 || strcmp(status, "CANCELLED") == 0);
+
+	if (status == NULL || !differs(e, TS_STATUS, closed ? "COMPLETED" : status))
+		return;
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		if (strcmp(status, words[i][0]) == 0)
+			put_string(e, "status", words[i][1]);
+	}
+	if (closed || (e->seen != NULL && strcmp(e->seen->value[TS_STATUS], "COMPLETED") == 0))
+		expect_completion(e, closed);
+}
+
+static void
+encode_priority(Encoder *e)
+{
+	const char *priority = value_of(e, TS_PRIORITY);
+
+	if (priority != NULL && strcmp(priority, "MEDIUM") == 0)
+		priority = "NONE";
+	if (priority == NULL || !differs(e, TS_PRIORITY, priority))
+		return;
+	put_string(e, "importance", strcmp(priority, "HIGH") == 0 ? "high"
+			   : strcmp(priority, "LOW") == 0 ? "low" : "normal");
+}
+
+static void
+encode_date(Encoder *e, TsField f, const char *name)
+{
+	if (differs(e, f, value_of(e, f)))
+		put_raw(e, name, date_value(value_of(e, f), e->zone));
+}
+
+/* One without the other is refused, or ignored. */
+static void
+encode_reminder(Encoder *e)
+{
+	const char *at = value_of(e, TS_REMIND_AT);
+
+	if (!differs(e, TS_REMIND_AT, at))
+		return;
+	put_raw(e, "isReminderOn", at != NULL ? "true" : "false");
+	put_raw(e, "reminderDateTime", instant_value(at));
+}
+
+static void
+encode_tags(Encoder *e)
+{
+	const char *tags = value_of(e, TS_TAGS);
+
+	if (tags == NULL)
+		tags = "[]";
+	if (e->seen == NULL ? (e->changed & BIT(TS_TAGS)) && strcmp(tags, "[]") != 0
+		: differs(e, TS_TAGS, tags))
+		put_raw(e, "categories", tags);
+}
+
+/* ---------- recurrence ---------- */
+
+/* {"pattern": …} or {"pattern": …, "range": …} */
+static char *
+recurrence_text(const char *pattern, const char *range)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ts_json_open(&out);
+	ts_json_put_raw(&out, "pattern", pattern, strlen(pattern));
+	if (range != NULL)
+		ts_json_put_raw(&out, "range", range, strlen(range));
+	ts_json_close(&out);
+	return out.data;
+}
+
+/* The rule that a pattern alone stands for, "" for none. */
+static const char *
+rule_of(const TsJson *recurrence)
+{
+	const TsJson *pattern = ts_json_get(recurrence, "pattern");
+	TsError		err = {0};
+	char	   *rule;
+
+	if (pattern == NULL)
+		return "";
+	rule = recurrence_text(ts_json_raw(pattern), NULL);
+	return ts_todo_rule(ts_json_parse(rule, strlen(rule), &err), &rule, &err) && rule != NULL ? rule : "";
+}
+
+/*
+ * The range of a recurrence that is there can't be relied on to be accepted,
+ * even if it is what was just read; so it is only sent where it is another.
+ */
+static void
+put_recurrence(Encoder *e, const char *pattern, const char *range)
+{
+	const TsJson *old = ts_json_get_kind(e->onto, "recurrence", TS_JSON_OBJECT);
+	char	   *whole = recurrence_text(pattern, range);
+	const TsJson *new = ts_json_parse(whole, strlen(whole), e->err);
+	bool		same_end = strcmp(ts_todo_range_text(old), ts_todo_range_text(new)) == 0;
+	char	   *sent;
+
+	if (e->seen != NULL && same_end && old != NULL && strcmp(rule_of(old), rule_of(new)) == 0)
+		return;
+	sent = recurrence_text(pattern, e->seen != NULL && same_end ? NULL : range);
+	ts_json_put_raw(&e->patch, "recurrence", sent, strlen(sent));
+	expect(e, "recurrence", whole, strlen(whole));
+}
+
+static bool
+needs_due_date(Encoder *e)
+{
+	ts_error(e->err, "22023", "a recurring task needs a due date in Outlook");
+	ts_error_hint(e->err, "Give the task a due_date, or clear its recurrence_rule.");
+	return false;
+}
+
+static bool
+encode_recurrence(Encoder *e)
+{
+	const char *rule = e->changed & BIT(TS_RECURRENCE_RULE) || e->seen == NULL
+		? value_of(e, TS_RECURRENCE_RULE) : e->seen->value[TS_RECURRENCE_RULE];
+	const char *due = e->changed & BIT(TS_DUE_DATE) || e->seen == NULL
+		? value_of(e, TS_DUE_DATE) : e->seen->value[TS_DUE_DATE];
+	StringInfoData pattern;
+	StringInfoData range;
+
+	if (rule != NULL && due == NULL && (e->changed & (BIT(TS_RECURRENCE_RULE) | BIT(TS_DUE_DATE))))
+		return needs_due_date(e);
+	if (!(e->changed & BIT(TS_RECURRENCE_RULE)))
+		return true;
+	if (rule == NULL)
+	{
+		if (e->seen != NULL && e->seen->value[TS_RECURRENCE_RULE] != NULL)
+			put_raw(e, "recurrence", "null");
+		return true;
+	}
+	initStringInfo(&pattern);
+	initStringInfo(&range);
+	if (!ts_todo_pattern(rule, due, &pattern, e->err) ||
+		!ts_todo_range(rule, due, e->zone, &range, e->err))
+		return false;
+	put_recurrence(e, pattern.data, range.data);
+	return true;
+}
+
+/* ---------- the whole ---------- */
+
+static bool
+encode_fields(Encoder *e)
+{
+	encode_title(e);
+	encode_description(e);
+	encode_status(e);
+	encode_priority(e);
+	encode_date(e, TS_START_DATE, "startDateTime");
+	encode_date(e, TS_DUE_DATE, "dueDateTime");
+	encode_reminder(e);
+	encode_tags(e);
+	return encode_recurrence(e);
+}
+
+/*
+ * The marker by which a task is known again whose id was never learned: shown
+ * to people as a link of the task.
+ */
+static void
+put_marker(Encoder *e, const char *marker)
+{
+	StringInfoData resource;
+
+	if (marker == NULL)
+		return;
+	initStringInfo(&resource);
+	appendStringInfoString(&resource, "[{");
+	ts_json_put_string(&resource, "applicationName", TS_TODO_APPLICATION);
+	ts_json_put_string(&resource, "displayName", TS_TODO_APPLICATION);
+	ts_json_put_string(&resource, "externalId", marker);
+	appendStringInfoString(&resource, "}]");
+	ts_json_put_raw(&e->patch, "linkedResources", resource.data, resource.len);
+}
+
+static bool
+is_expected(const Encoder *e, const char *name)
+{
+	for (int i = 0; i < e->nmembers; i++)
+	{
+		if (strcmp(e->member[i], name) == 0)
+			return true;
+	}
+	return strcmp(name, TS_TODO_PATCH) == 0;
+}
+
+/* The object as it was, with what is expected in place of what was, and the patch. */
+static char *
+edited(Encoder *e)
+{
+	StringInfoData out;
+	size_t		len = e->expected.len - 1;
+
+	ts_json_close(&e->patch);
+	initStringInfo(&out);
+	ts_json_open(&out);
+	for (const TsJson *m = e->onto->first; m != NULL; m = m->next)
+	{
+		if (!is_expected(e, m->name))
+			ts_json_put_raw(&out, m->name, m->raw, m->raw_len);
+	}
+	if (len > 0)
+		appendStringInfo(&out, "%s%s", out.len > 1 ? "," : "", e->expected.data + 1);
+	if (e->patch.len > 2)
+		ts_json_put_raw(&out, TS_TODO_PATCH, e->patch.data, e->patch.len);
+	ts_json_close(&out);
+	return out.data;
+}
+
+char *
+ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t onto_len,
+			   const TsCodecOptions *opt, TsError *err)
+{
+	Encoder		e = {
+		.task = task,.changed = changed & TS_TODO_FIELDS,.zone = ts_todo_zone(opt),.err = err
+	};
+	TsRemoteTask seen;
+
+	memset(err, 0, sizeof(*err));
+	if (onto != NULL && e.changed == 0)
+		return pnstrdup(onto, onto_len);
+	initStringInfo(&e.patch);
+	initStringInfo(&e.expected);
+	ts_json_open(&e.patch);
+	ts_json_open(&e.expected);
+	if (onto != NULL)
+	{
+		e.onto = ts_json_parse(onto, onto_len, err);
+		if (e.onto == NULL || !ts_todo_read(e.onto, opt, &seen, err))
+			return NULL;
+		e.seen = &seen.task;
+	}
+	if (!encode_fields(&e))
+		return NULL;
+	if (onto != NULL)
+		return edited(&e);
+	put_marker(&e, opt != NULL ? opt->marker : NULL);
+	ts_json_close(&e.patch);
+	return e.patch.data;
+}
+
+/*
+ * ts_todo_body
+ *		What of a payload that was encoded is to be sent.
+ *
+ * The patch of one that was encoded onto another; all of a new one, which has
+ * no id yet.
+ */
+char *
+ts_todo_body(const char *payload, size_t len, TsError *err)
+{
+	const TsJson *root = ts_json_parse(payload, len, err);
+	const TsJson *patch = ts_json_get_kind(root, TS_TODO_PATCH, TS_JSON_OBJECT);
+
+	if (root == NULL)
+		return NULL;
+	if (patch != NULL)
+		return ts_json_raw(patch);
+	return ts_json_get(root, "id") == NULL ? ts_json_raw(root) : NULL;
+}
