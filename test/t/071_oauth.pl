@@ -8,7 +8,7 @@ use IPC::Run ();
 use TasksyncTest;
 use Test::More;
 
-my $graph = TasksyncTest::Graph->new(interval => 1, page_size => 100);
+my $graph = TasksyncTest::Graph->new(interval => 1, concurrency => 0);
 my $node = tasks_node('oauth', conf => "tasksync.push_delay = '1 h'\ntasksync.max_attempts = 1\n");
 my $app = '5f0c2b1e-1b9a-4b55-9c0e-2f6b1f7d3a11';
 my $settings = sprintf '{"base_url": "%s", "login_url": "%s"}', $graph->url, $graph->login_url;
