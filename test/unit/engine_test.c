@@ -725,6 +725,30 @@ test_copy_deleted_and_first_moved(void)
 	tap_is_int(fake_count(&w->services[0], "A") + fake_count(&w->services[0], "B"), 1, "... of one object");
 }
 
+/* Our own deletion, of which no answer came, is not theirs. */
+static void
+test_back_while_deletion_in_doubt(void)
+{
+	char	   *id;
+
+	begin("a task is back while the deletion of its object is in doubt");
+	id = add_task("pa", "t");
+	tap_ok(world_settle(w, 12) >= 0, "comes to rest");
+	mem_move(w->store, id, "pb");
+	sync_all();
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 2;				/* list, delete */
+	w->fault = one_fault;
+	(void) world_sync(w, "P2", NULL, &result);
+	w->fault = NULL;
+	tap_is_int(fake_count(&w->services[1], "M"), 0, "it is deleted in the mirror");
+	mem_move(w->store, id, "pa");
+	(void) world_sync(w, "P2", NULL, &result);
+	tap_is(here(id, TS_TITLE), "t", "the task stays");
+	end();
+	tap_is_int(fake_count(&w->services[1], "M"), 1, "... and is in the mirror again");
+}
+
 static void
 test_mirror(void)
 {
@@ -1078,6 +1102,7 @@ main(void)
 	test_late_news_of_deletion();
 	test_moved_to_and_fro_in_doubt();
 	test_copy_deleted_and_first_moved();
+	test_back_while_deletion_in_doubt();
 	test_mirror();
 	test_directions();
 	test_recurrence();
