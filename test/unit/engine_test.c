@@ -749,6 +749,36 @@ test_back_while_deletion_in_doubt(void)
 	tap_is_int(fake_count(&w->services[1], "M"), 1, "... and is in the mirror again");
 }
 
+/* A copy that was seen in one list has gone on to another. */
+static void
+test_copy_goes_on(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("the copy of a move in doubt is moved back, and what it was made of deleted");
+	w->services[0].no_moves = true;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	edit(id, TS_PRIORITY, "HIGH");
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 4;				/* both lists, move, copy */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = cut_off_when_waiting;
+	(void) world_sync(w, "P1", "B", &result);
+	w->fault = NULL;
+	tap_ok(w->store->db.inbox[0].used, "the copy was seen");
+	fake_delete(&w->services[0], o);
+	fake_move(&w->services[0], fake_find(&w->services[0], psprintf("B/%s", id)), "A");
+	w->services[0].oldest_cursor = w->services[0].rev;	/* a listing that does not tell what left */
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "it is the same task");
+	tap_is_int(fake_count(&w->services[0], "A") + fake_count(&w->services[0], "B"), 1, "... of one object");
+}
+
 static void
 test_mirror(void)
 {
@@ -1103,6 +1133,7 @@ main(void)
 	test_moved_to_and_fro_in_doubt();
 	test_copy_deleted_and_first_moved();
 	test_back_while_deletion_in_doubt();
+	test_copy_goes_on();
 	test_mirror();
 	test_directions();
 	test_recurrence();
