@@ -32,6 +32,7 @@ typedef struct TsRequest
 	const char *body;			/* NULL: none; always sent with Content-Length */
 	size_t		body_len;
 	bool		safe;			/* no effect there: may be repeated freely */
+	bool		once;			/* sent twice it would take effect twice */
 	bool		stream;			/* hand a 2xx body on in chunks as it comes */
 } TsRequest;
 

@@ -248,6 +248,7 @@ ts_transfer_make(const TsRequest *req, const TsAuth *auth, const TsReceiver *rec
 	t->method = copy(req->method);
 	t->url = copy(req->url);
 	t->stream = req->stream;
+	t->once = req->once;
 	if (req->body)
 	{
 		t->body_out = malloc(req->body_len + 1);
@@ -312,6 +313,13 @@ ts_transfer_prepare(TsTransfer *t)
 	curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, ts_url_is_loopback(t->url) ? "identity" : "");
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+
+	/*
+	 * On a connection that was used before, and is closed without an answer,
+	 * libcurl takes it for granted that the request was not even read, and
+	 * sends it again.  On a new one it does not.
+	 */
+	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->once ? 1L : 0L);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_PROXY, "");

@@ -37,6 +37,7 @@ struct TsTransfer
 	char	   *body_out;
 	size_t		body_out_len;
 	bool		stream;
+	bool		once;
 	int			redirects;
 	char	   *origin;			/* credentials go to this host only */
 	char	   *userinfo_name;

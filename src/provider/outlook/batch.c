@@ -79,6 +79,7 @@ graph_batch_ask(GraphConversation *c, TsRequest *req)
 {
 	const GraphBatch *b = &c->batch;
 	bool		safe = true;
+	bool		once = false;
 	StringInfoData body;
 
 	if (b->n == 1)
@@ -94,10 +95,12 @@ graph_batch_ask(GraphConversation *c, TsRequest *req)
 	{
 		write_part(&body, &b->part[i], i + 1);
 		safe &= strcmp(b->part[i].method, "GET") == 0;
+		once |= strcmp(b->part[i].method, "POST") == 0;
 	}
 	appendStringInfoString(&body, "]}");
 	graph_request(c, req, "POST", "/$batch", body.data);
 	req->safe = safe;
+	req->once = once;
 }
 
 /*

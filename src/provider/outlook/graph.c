@@ -179,6 +179,7 @@ graph_request(GraphConversation *c, TsRequest *req, const char *method, const ch
 	req->method = method;
 	req->url = psprintf("%s%s", c->site.root, path);
 	req->safe = strcmp(method, "GET") == 0;
+	req->once = strcmp(method, "POST") == 0;
 	ts_request_header(req, "Accept", "application/json");
 	ts_request_header(req, "client-request-id", id);
 	if (c->base.site->user_agent != NULL)
