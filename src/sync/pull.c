@@ -490,13 +490,19 @@ ts_is_copy(const TsRun *r, const char *external_id)
 	return r->barrier_passed && was_seen(r, external_id);
 }
 
-/* Would the lists that were read since tell of what is gone here and has come there? */
+/*
+ * Would the lists that were read since tell of what is gone here and has come
+ * there?  Where an object that moves becomes a new one, there is nothing to wait
+ * for: no list ever tells.
+ */
 static bool
 is_told_everywhere(const TsCycle *c, const TsInboxRow *row)
 {
+	const uint32 keeps_identity = TS_CAP_MOVE | TS_CAP_CLIENT_IDS;
 	int64		lag = ts_listing_lag(c);
 
-	return lag == 0 || row->since + lag <= c->started_at;
+	return lag == 0 || !(c->spec->provider->caps & keeps_identity) ||
+		row->since + lag <= c->started_at;
 }
 
 /*
