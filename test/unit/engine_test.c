@@ -878,6 +878,34 @@ test_directions(void)
 	tap_reset();
 }
 
+/*
+ * A write in doubt, and another's value there: ours was written before that,
+ * even if theirs is let be, and goes back to what it was before ours.
+ */
+static void
+test_in_doubt_and_back(void)
+{
+	char	   *id;
+
+	begin("changed there while a write is in doubt, and back");
+	mem_set_direction(w->store, mem_mapping(w->store, "A"), TS_TO_PROVIDER);
+	id = add_task("pa", "t");
+	sync_all();
+	edit(id, TS_TITLE, "here");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 3;				/* both lists, update */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_is(there(object_of(id, "A"), TS_TITLE), "here", "it arrived");
+	edit_object(object_of(id, "A"), TS_TITLE, "there");
+	sync_all();
+	edit_object(object_of(id, "A"), TS_TITLE, "t");
+	mem_set_direction(w->store, mem_mapping(w->store, "A"), TS_BIDIRECTIONAL);
+	end();
+	tap_is(here(id, TS_TITLE), "t", "theirs is the later");
+}
+
 static void
 test_recurrence(void)
 {
@@ -1372,6 +1400,7 @@ main(void)
 	test_copy_goes_on();
 	test_mirror();
 	test_directions();
+	test_in_doubt_and_back();
 	test_recurrence();
 	test_recurrence_in_flight();
 	test_first_sync();
