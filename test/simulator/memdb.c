@@ -996,6 +996,34 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 	return last;
 }
 
+/* An open conflict is about what a link has on its other side: it goes with it … */
+static void
+move_conflicts(MemStore *s, const char *task_id, const char *from, char *to)
+{
+	for (int i = 0; i < s->db.nconflicts; i++)
+	{
+		MemConflict *k = &s->db.conflicts[i];
+
+		if (k->conflict.resolution == NULL && same_id(k->task_id, task_id) &&
+			same(k->mapping_id, from))
+			k->mapping_id = to;
+	}
+}
+
+/* … and where there is nothing any more, ours is what stands. */
+static void
+close_conflicts(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	for (int i = 0; i < s->db.nconflicts; i++)
+	{
+		MemConflict *k = &s->db.conflicts[i];
+
+		if (k->conflict.resolution == NULL && same_id(k->task_id, task_id) &&
+			same(k->mapping_id, mapping_id))
+			k->conflict.resolution = "LOCAL";
+	}
+}
+
 /* What is still to be sent goes with the link. */
 static void
 move_journal(MemStore *s, const char *task_id, const char *from, char *to)
@@ -1076,6 +1104,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 	gone->used = false;
 	move_journal(s, l->task_id, l->mapping_id, other->mapping_id);
 	note_owed(s, &mem_mapping(s, other->mapping_id)->m, l->task_id);
+	close_conflicts(s, l->task_id, l->mapping_id);
 	l->used = false;
 	if (intent_row(s, l->mapping_id, l->task_id))
 		intent_row(s, l->mapping_id, l->task_id)->used = false;
@@ -1093,6 +1122,7 @@ move_link(MemStore *s, MemLink *l, MemInbox *gone, MemInbox *w)
 	move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
 	note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
 	move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
+	move_conflicts(s, l->task_id, l->mapping_id, w->mapping_id);
 	clear_way(s, l->task_id, w->mapping_id);
 	l->mapping_id = w->mapping_id;
 	l->external_id = (char *) w->row.external_id;
@@ -1413,6 +1443,7 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 					link_by_external_id(s, c->moved_to, c->external_id))
 					raise(s, "23505", "duplicate key of a link");
 				move_journal(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
+				move_conflicts(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
 				l->mapping_id = mem_mapping(s, c->moved_to)->m.id;
 				l->external_id = keep(s, c->external_id);
 				l->etag = keep(s, c->etag);
@@ -1432,9 +1463,11 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		case TS_LINK_COPY:
 			set_link(s, &mem_mapping(s, c->moved_to)->m, c);
 			note_owed(s, &mem_mapping(s, c->moved_to)->m, c->task_id);
+			move_conflicts(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
 			break;
 		case TS_LINK_UNBIND:
 		case TS_LINK_DEAD:
+			close_conflicts(s, c->task_id, m->id);
 			l->dead = c->link_action == TS_LINK_DEAD;
 			l->external_id = l->etag = l->payload = NULL;
 			l->nprev_etags = 0;
@@ -1446,6 +1479,7 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		case TS_LINK_DROP:
 			if (l)
 				l->used = false;
+			close_conflicts(s, c->task_id, m->id);
 			hint_lists(s, c->task_id);
 			break;
 	}

@@ -241,6 +241,100 @@ test_manual_register(void)
 	}
 }
 
+/* A task in A with an open conflict in its title: "here" and "there". */
+static char *
+add_disputed(void)
+{
+	char	   *id;
+
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	id = add_task("pa", "t");
+	add_task("pa", "another");
+	sync_all();
+	edit(id, TS_TITLE, "here");
+	edit_object(object_of(id, "A"), TS_TITLE, "there");
+	sync_all();
+	return id;
+}
+
+/* The mapping of the one conflict that is open, or NULL. */
+static const char *
+where_it_is_open(void)
+{
+	const MemDb *db = &w->store->db;
+	const char *where = NULL;
+	int			n = 0;
+
+	for (int i = 0; i < db->nconflicts; i++)
+		if (db->conflicts[i].conflict.resolution == NULL)
+		{
+			where = db->conflicts[i].mapping_id;
+			n++;
+		}
+	return n == 1 ? where : NULL;
+}
+
+static void
+test_conflict_moves(void)
+{
+	static const char *const what[] = {"a task in conflict is moved here", "… by create and delete",
+	"… there"};
+
+	for (int variant = 0; variant < 3; variant++)
+	{
+		char	   *id;
+
+		begin(what[variant]);
+		w->services[0].no_moves = variant == 1;
+		id = add_disputed();
+		if (variant == 2)
+			fake_move(&w->services[0], object_of(id, "A"), "B");
+		else
+			mem_move(w->store, id, "pb");
+		sync_all();
+		sync_all();
+		tap_is(where_it_is_open(), "B", "the conflict goes along");
+		tap_is(here(id, TS_TITLE), "here", "ours rests here");
+		tap_is(there(object_of(id, "B"), TS_TITLE), "there", "theirs there");
+		tap_ok(mem_resolve(w->store, id, variant == 1), "decided");
+		end();
+		tap_is(here(id, TS_TITLE), variant == 1 ? "there" : "here", "for that");
+		tap_is(where_it_is_open(), NULL, "and that was all");
+	}
+}
+
+static void
+test_conflict_loses_object(void)
+{
+	char	   *id;
+
+	begin("the object of a task in conflict is deleted");
+	id = add_disputed();
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_is(here(id, TS_TITLE), "here", "the task stays");
+	tap_is(w->store->db.conflicts[0].conflict.resolution, "LOCAL", "ours is what stands");
+	tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_TITLE], "there",
+		   "theirs is on record");
+	edit(id, TS_TITLE, "edited here");
+	end();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited here", "nothing rests any more");
+
+	begin("a task is in conflict with a mirror, and moved out of it");
+	mem_mapping(w->store, "M")->m.policy = TS_MANUAL;
+	id = add_task("pa", "t");
+	sync_all();
+	(void) world_sync(w, "P2", NULL, &result);
+	edit(id, TS_TITLE, "here");
+	edit_object(object_of(id, "M"), TS_TITLE, "there");
+	(void) world_sync(w, "P2", NULL, &result);
+	tap_is(where_it_is_open(), "M", "it is open");
+	mem_move(w->store, id, "pb");
+	end();
+	tap_is(where_it_is_open(), NULL, "ours is what stands");
+	tap_is(there(object_of(id, "B"), TS_TITLE), "here", "... wherever it is now");
+}
+
 static void
 test_deletions(void)
 {
@@ -1379,6 +1473,8 @@ main(void)
 	test_conflict();
 	test_manual();
 	test_manual_register();
+	test_conflict_moves();
+	test_conflict_loses_object();
 	test_deletions();
 	test_revival();
 	test_deletion_meets_touch();
