@@ -1904,24 +1904,35 @@ values_there(MemStore *s, const TsMapping *m, const MemLink *l, const TsTask *re
 	return there;
 }
 
-/* The bases after the decision; the fields that are to be sent are answered. */
+/*
+ * The bases after the decision; the fields that are to be sent are answered.
+ * Ours differs from theirs then, which is the base, except where that is a
+ * parent that we do not have.
+ */
 static TsFieldMask
-move_bases(MemLink *l, const MemConflict *k, const TsTask *here, const TsTask *there)
+move_bases(MemLink *l, const MemConflict *k, const TsTask *here, const TsTask *there,
+		   bool use_remote)
 {
+	const TsTask *remote = &k->conflict.remote;
 	TsFieldMask to_send = 0;
 
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
 		bool		agreed = ts_value_equal(f, here->value[f], there->value[f]);
+		bool		waits = f == TS_PARENT_TASK_ID && remote->value[f] && !there->value[f];
 
 		if (!(k->conflict.fields & BIT(f)))
 			continue;
-		l->remote_base.value[f] = k->conflict.remote.value[f];
-		l->local_base.value[f] = agreed ? here->value[f] : NULL;
-		to_send |= agreed ? 0 : BIT(f);
+		l->remote_base.known |= BIT(f);
+		l->remote_base.value[f] = remote->value[f];
+		l->local_base.known |= BIT(f);
+		l->local_base.value[f] = agreed ? here->value[f] : there->value[f];
+		if (agreed && !(waits && !use_remote))
+			continue;
+		to_send |= BIT(f);
+		if (waits)
+			l->local_base.known &= ~BIT(f);
 	}
-	l->remote_base.known |= k->conflict.fields;
-	l->local_base.known = (l->local_base.known | k->conflict.fields) & ~to_send;
 	return to_send;
 }
 
@@ -1948,7 +1959,7 @@ resolve(Resolving *r, MemConflict *k)
 	s->origin = NULL;
 	r->decided |= k->conflict.fields;
 	k->conflict.resolution = r->use_remote ? "REMOTE" : "LOCAL";
-	to_send = l ? move_bases(l, k, &here, &there) : 0;
+	to_send = l ? move_bases(l, k, &here, &there, r->use_remote) : 0;
 	if (to_send)
 	{
 		MemChange  *c = ADD(s, s->db.changes, s->db.nchanges);

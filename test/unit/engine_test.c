@@ -335,6 +335,51 @@ test_conflict_loses_object(void)
 	tap_is(there(object_of(id, "B"), TS_TITLE), "here", "... wherever it is now");
 }
 
+/* What was decided may be overruled before it is sent: with the precise time. */
+static void
+test_decided_and_overruled(void)
+{
+	TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", TS_DUE_TIME, "10:00:30", END);
+	char	   *id;
+
+	begin("a conflict decided for ours, and changed there before that is sent");
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	id = mem_insert(w->store, "pa", &task);
+	sync_all();
+	edit(id, TS_DUE_TIME, "11:00:45");
+	edit_object(object_of(id, "A"), TS_DUE_DATE, "2026-03-03");
+	sync_all();
+	tap_ok(mem_resolve(w->store, id, false), "decided");
+	mem_mapping(w->store, "A")->m.policy = TS_REMOTE_WINS;
+	edit_object(object_of(id, "A"), TS_DUE_DATE, "2026-03-04");
+	end();
+	tap_is(here(id, TS_DUE_DATE), "2026-03-04", "theirs is here");
+	tap_is(here(id, TS_DUE_TIME), "10:00:30", "at the time that was ours, as it was");
+}
+
+/* Ours is no parent, theirs one that is not here: not the same. */
+static void
+test_decided_against_parent(void)
+{
+	TsTask		child = task_of(TS_TITLE, "child", TS_PARENT_TASK_ID, NULL, END);
+	char	   *id;
+
+	begin("decided against a parent that is not here");
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	child.value[TS_PARENT_TASK_ID] = add_task("pa", "parent");
+	id = mem_insert(w->store, "pa", &child);
+	sync_all();
+	edit(id, TS_PARENT_TASK_ID, NULL);
+	edit_object(object_of(id, "A"), TS_PARENT_TASK_ID, "uid-late");
+	sync_all();
+	tap_ok(mem_resolve(w->store, id, false), "decided");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_PARENT_TASK_ID), NULL, "ours is there");
+	add_object("A", "late", "late");
+	end();
+	tap_is(here(id, TS_PARENT_TASK_ID), NULL, "... and stands when theirs comes");
+}
+
 static void
 test_deletions(void)
 {
@@ -1475,6 +1520,8 @@ main(void)
 	test_manual_register();
 	test_conflict_moves();
 	test_conflict_loses_object();
+	test_decided_and_overruled();
+	test_decided_against_parent();
 	test_deletions();
 	test_revival();
 	test_deletion_meets_touch();
