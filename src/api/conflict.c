@@ -235,28 +235,31 @@ patch_of(const Resolving *r, const OpenConflict *k, const TsTask *local)
 
 /*
  * The bases after the decision; the fields that are to be sent are answered.
+ * Ours differs from theirs then, which is the base, except where that is a
+ * parent that we do not have.
  */
 static TsFieldMask
-move_bases(const OpenConflict *k, const TsTask *patch, TsLinkRow *row)
+move_bases(const Resolving *r, const OpenConflict *k, const TsTask *patch, TsLinkRow *row)
 {
 	TsFieldMask to_send = 0;
 
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
 		const TsTask *ours = patch->known & TS_FIELD_BIT(f) ? patch : &row->local;
+		bool		agreed = ts_value_equal(f, ours->value[f], k->there.value[f]);
+		bool		waits = f == TS_PARENT_TASK_ID && k->remote.value[f] && !k->there.value[f];
 
 		if (!(k->fields & TS_FIELD_BIT(f)))
 			continue;
 		row->remote_base.known |= TS_FIELD_BIT(f);
 		row->remote_base.value[f] = k->remote.value[f];
-		row->local_base.value[f] = ours->value[f];
-		if (ts_value_equal(f, ours->value[f], k->there.value[f]))
-			row->local_base.known |= TS_FIELD_BIT(f);
-		else
-		{
+		row->local_base.known |= TS_FIELD_BIT(f);
+		row->local_base.value[f] = agreed ? ours->value[f] : k->there.value[f];
+		if (agreed && !(waits && r->resolution != USE_REMOTE))
+			continue;
+		to_send |= TS_FIELD_BIT(f);
+		if (waits)
 			row->local_base.known &= ~TS_FIELD_BIT(f);
-			to_send |= TS_FIELD_BIT(f);
-		}
 	}
 	return to_send;
 }
@@ -339,7 +342,7 @@ resolve(Resolving *r, OpenConflict *k)
 	close_conflict(r, k);
 	if (!row->linked)
 		return;
-	to_send = move_bases(k, &change.task_patch, row);
+	to_send = move_bases(r, k, &change.task_patch, row);
 	write_link(r, k, row, to_send != 0);
 	if (to_send)
 		tell_mapping(r, k, to_send);

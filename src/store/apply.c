@@ -121,6 +121,8 @@ static bool parts(const TsChange *c) { return c->link_action == TS_LINK_PART; }
 static bool unbinds(const TsChange *c) { return c->link_action == TS_LINK_UNBIND; }
 static bool deadens(const TsChange *c) { return c->link_action == TS_LINK_DEAD; }
 static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
+static bool goes_over(const TsChange *c) { return moves_link(c) || copies_link(c); }
+static bool loses_object(const TsChange *c) { return unbinds(c) || deadens(c) || drops(c); }
 static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
 static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
@@ -500,6 +502,22 @@ copy_links(const Columns *cols)
 			   texts(cols, get_remote_base));
 }
 
+/* An open conflict is about what the link has on its other side: it goes with it. */
+static void
+move_conflicts(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_conflict k SET mapping_id = i.moved_to"
+		" FROM unnest($3::uuid[], $4::uuid[]) AS i(task_id, moved_to)"
+		" WHERE " TS_MINE("k") " AND k.task_id = i.task_id AND " TS_IS_OPEN("k"),
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_moved_to));
+}
+
 static void
 fail_links(const Columns *cols)
 {
@@ -790,6 +808,17 @@ static TsStatement drop_dead_links = {
 	" AND l.task_id = ANY ($3::uuid[]) AND l.state = 'DEAD'",
 	{UUIDOID, TEXTOID, TEXTARRAYOID}
 };
+/* There is nothing on the other side any more: ours is what stands. */
+static TsStatement close_conflicts = {
+	"WITH closed AS ("
+	" UPDATE tasksync.task_conflict k SET resolution = 'LOCAL', resolved_at = pg_catalog.now()"
+	" WHERE " TS_MINE("k") " AND k.task_id = ANY ($3::uuid[]) AND " TS_IS_OPEN("k")
+	" RETURNING k.id, k.task_id)"
+	" UPDATE tasksync.task t SET sync_status = " TS_STATUS_WITHOUT("t", "SELECT id FROM closed")
+	" FROM closed WHERE t.id = closed.task_id AND " TS_OF_USER("t", "$2")
+	"  AND t.sync_status = 'CONFLICT'",
+	{UUIDOID, TEXTOID, TEXTARRAYOID}
+};
 static TsStatement clear_intents = {
 	"DELETE FROM tasksync.task_intent w"
 	" WHERE w.mapping_id = $1 AND w.user_id = $2 AND w.task_id = ANY ($3::uuid[])",
@@ -813,11 +842,13 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(updates_link, run_over_links(&cols, &set_links));
 	APPLY(sets_link, resolve_parents(&cols));
 	APPLY(copies_link, copy_links(&cols));
+	APPLY(goes_over, move_conflicts(&cols));
 	APPLY(parts, run_by_task(&cols, &part_links));
 	APPLY(unbinds, run_by_task(&cols, &unbind_links));
 	APPLY(deadens, run_by_task(&cols, &deaden_links));
 	APPLY(drops, run_by_task(&cols, &drop_links));
 	APPLY(drops, run_by_task(&cols, &hint_lists));
+	APPLY(loses_object, run_by_task(&cols, &close_conflicts));
 	APPLY(failed, fail_links(&cols));
 	APPLY(failed, fail_changes(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));

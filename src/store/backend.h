@@ -95,6 +95,20 @@ extern void ts_error_from_catch(TsError *err);
 #define TS_MINE(alias) "(" alias ".mapping_id = $1 AND " alias ".user_id = $2) IS TRUE"
 #define TS_OF_USER(alias, user) "(" alias ".user_id = " user ") IS TRUE"
 
+/* A conflict k that waits for a person. */
+#define TS_IS_OPEN(k) "(" k ".resolution IS NULL AND " k ".resolved_at IS NULL)"
+
+/*
+ * The status of a task t of user $2 that shows a conflict which a sync closes:
+ * an expression over the ids of the conflicts closed.
+ */
+#define TS_STATUS_WITHOUT(t, closed) \
+	"CASE WHEN EXISTS (SELECT FROM tasksync.task_conflict ok WHERE ok.task_id = " t ".id" \
+	"   AND ok.user_id = $2 AND " TS_IS_OPEN("ok") " AND ok.id NOT IN (" closed ")) THEN 'CONFLICT'" \
+	"  WHEN EXISTS (SELECT FROM tasksync.task_change oc WHERE oc.task_id = " t ".id" \
+	"   AND oc.user_id = $2 AND oc.synced_at IS NULL) THEN 'PENDING'" \
+	"  ELSE 'SYNCED' END"
+
 /*
  * How long what has failed waits, as an SQL expression over the number of times
  * that it had failed before.

@@ -146,7 +146,8 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
  * The object of a link is proved gone in its list, and the task has a link in
  * another list of the provider already: this one is over.  (If that one's is
  * gone as well, this one is over where the task itself has gone there: the
- * object here was to be deleted, and what turns up is the other.)
+ * object here was to be deleted, and what turns up is the other.)  In an open
+ * conflict with that object ours stands.
  */
 static int
 follow_links(const TsMapping *m)
@@ -181,9 +182,20 @@ follow_links(const TsMapping *m)
 		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
 		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
 		"  AND c.user_id = $2 AND c.synced_at IS NULL"
-		"), " LOOK_THERE ")"
-		" UPDATE tasksync.task t SET project_id = move.project_id, external_task_id = move.new_id"
-		" FROM move WHERE t.id = move.task_id AND t.user_id = $2 AND t.project_id = move.old_project",
+		"), closed AS ("
+		" UPDATE tasksync.task_conflict k SET resolution = 'LOCAL', resolved_at = pg_catalog.now()"
+		" FROM move WHERE k.mapping_id = move.old_mapping AND k.task_id = move.task_id"
+		"  AND k.user_id = $2 AND " TS_IS_OPEN("k") " RETURNING k.id, k.task_id"
+		"), " LOOK_THERE "), followed AS ("
+		" SELECT move.task_id, move.project_id, move.new_id, t.project_id = move.old_project AS goes,"
+		"  t.sync_status = 'CONFLICT' AND t.id IN (SELECT task_id FROM closed) AS settled"
+		" FROM move JOIN tasksync.task t ON t.id = move.task_id AND t.user_id = $2)"
+		" UPDATE tasksync.task t SET"
+		"  project_id = CASE WHEN f.goes THEN f.project_id ELSE t.project_id END,"
+		"  external_task_id = CASE WHEN f.goes THEN f.new_id ELSE t.external_task_id END,"
+		"  sync_status = CASE WHEN f.settled THEN " TS_STATUS_WITHOUT("t", "SELECT id FROM closed")
+		"   ELSE t.sync_status END"
+		" FROM followed f WHERE t.id = f.task_id AND t.user_id = $2 AND (f.goes OR f.settled)",
 		{UUIDOID, TEXTOID}
 	};
 
@@ -197,7 +209,8 @@ follow_links(const TsMapping *m)
  * that was seen last: it may have gone on from where it was seen before.  The
  * new object is looked at again at the next pull, since it may have been edited
  * as well; what was still to be sent to the old list is to be sent to the new
- * one, and an update in doubt is looked into there.
+ * one, and an update in doubt is looked into there.  An open conflict goes
+ * along.
  */
 static int
 move_links(const TsMapping *m)
@@ -246,6 +259,10 @@ move_links(const TsMapping *m)
 		" UPDATE tasksync.task_change c SET mapping_id = move.new_mapping"
 		" FROM move WHERE c.mapping_id = move.old_mapping AND c.task_id = move.task_id"
 		"  AND c.user_id = $2 AND c.synced_at IS NULL"
+		"), disputed AS ("
+		" UPDATE tasksync.task_conflict k SET mapping_id = move.new_mapping"
+		" FROM move WHERE k.mapping_id = move.old_mapping AND k.task_id = move.task_id"
+		"  AND k.user_id = $2 AND " TS_IS_OPEN("k")
 		"), " LOOK_THERE "), awake AS ("
 		" UPDATE tasksync.task_inbox w SET wait_for = NULL, retry_at = pg_catalog.now()"
 		" FROM move WHERE w.mapping_id = move.new_mapping AND w.user_id = $2"

@@ -113,20 +113,18 @@ move_bases(const TsDelivery *d, TsLinkRow *row)
 			set_base(&row->local_base, f, d->intent.snap.value[f]);
 			set_base(&row->remote_base, f, x);
 		}
-		else if (d->push.outcome == TS_OUTCOME_DONE)
-		{
-			/* written, and changed there since: theirs is the later */
-			set_base(&row->local_base, f, d->intent.snap.value[f]);
-			set_base(&row->remote_base, f, meant);
-			beaten |= BIT(f);
-		}
-		else if (!ts_guarded(TS_GUARD_IN_DOUBT))
+		else if (d->push.outcome != TS_OUTCOME_DONE && !ts_guarded(TS_GUARD_IN_DOUBT))
 			continue;			/* not ours, so send it again */
-		else if (d->intent.kind == TS_PUSH_CREATE ||
+		else if (d->push.outcome == TS_OUTCOME_DONE || d->intent.kind == TS_PUSH_CREATE ||
 				 !(row->remote_base.known & BIT(f)) ||
 				 !ts_value_equal(f, x, row->remote_base.value[f]))
 		{
+			/*
+			 * Written, or perhaps written, and changed there since: theirs is
+			 * the later, even if it goes back to what it was before.
+			 */
 			set_base(&row->local_base, f, d->intent.snap.value[f]);
+			set_base(&row->remote_base, f, meant);
 			beaten |= BIT(f);
 		}
 	}

@@ -506,6 +506,61 @@ sub manual
 	return;
 }
 
+# What an open conflict is about moves, or goes away.
+sub manual_elsewhere
+{
+	my $l = open_conflict();
+	my $to = fresh();
+	my $open = 'SELECT string_agg(concat_ws(\'/\', c.field, c.local, c.remote), \' \') FROM tasksync.conflicts c WHERE c.mapping_id = ';
+	my $decided = 'SELECT count(*) FROM tasksync.resolve_conflict(\'%s\', \'%s\')';
+
+	my $id = value($l, 'Disputed', 'id');
+	update($l, 'Disputed', "project_id = '$to->{project}'");
+	go($l);
+	go($to);
+	is(sql($node, "$open'$to->{mapping}'"), 'description/"ours"/"theirs"', 'moved here, an open conflict goes along');
+	is(value($to, 'Disputed', 'concat_ws(\'/\', description, sync_status)'), 'ours/CONFLICT', '... ours rests here');
+	my (undef, $text) = $dav->find($to->{path}, 'Disputed');
+	is(lines($text, 'DESCRIPTION'), 'DESCRIPTION:theirs', '... theirs there');
+	sql($node, sprintf $decided, $id, 'KEEP_LOCAL');
+	go($to);
+	(undef, $text) = $dav->find($to->{path}, 'Disputed');
+	is(lines($text, 'DESCRIPTION'), 'DESCRIPTION:ours', '... until it is decided');
+
+	$l = open_conflict();
+	$dav->put_todo($l->{path}, 'b', 'SUMMARY:Bystander');
+	$dav->delete("$l->{path}a.ics");
+	go($l);
+	is(value($l, 'Disputed', 'concat_ws(\'/\', description, sync_status)'), 'ours/SYNCED', 'its object deleted, ours stands');
+	is(sql($node, 'SELECT string_agg(concat_ws(\'/\', resolution, local ->> \'description\', remote ->> \'description\', resolved_at IS NOT NULL), \' \''
+			  . " ORDER BY remote DESC) FROM tasksync.task_conflict WHERE mapping_id = '$l->{mapping}' AND remote ? 'description'"),
+		'LOCAL/ours/theirs/t', '... theirs is on record');
+	update($l, 'Disputed', 'description = \'ours again\'');
+	go($l);
+	(undef, $text) = $dav->find($l->{path}, 'Disputed');
+	is(lines($text, 'DESCRIPTION'), 'DESCRIPTION:ours again', '... and nothing rests any more');
+	return;
+}
+
+# A task with an open conflict is moved there.
+sub manual_moved_there
+{
+	my $l = open_conflict();
+	my $to = fresh();
+	my $id = value($l, 'Disputed', 'id');
+	my $text = $dav->get("$l->{path}a.ics");
+
+	$dav->delete("$l->{path}a.ics");
+	$dav->put("$to->{path}a.ics", $text);
+	sync($node, $provider);
+	sync($node, $provider);
+	is(value($to, 'Disputed', 'concat_ws(\'/\', id, description, sync_status)'), "$id/ours/CONFLICT", 'moved there, an open conflict goes along');
+	sql($node, "SELECT tasksync.resolve_conflict('$id', 'USE_REMOTE')");
+	go($to);
+	is(value($to, 'Disputed', 'concat_ws(\'/\', description, sync_status)'), 'theirs/SYNCED', '... until it is decided');
+	return;
+}
+
 sub delete_against_edit
 {
 	my $l = fresh(
@@ -796,7 +851,7 @@ sub run
 	$node = tasks_node('main', conf => "tasksync.push_delay = '1h'\n");
 	$provider = add_caldav($node, $dav->url);
 	foreach my $test (\&asking, \&pulling, \&pushing, \&costs, \&fidelity, \&tags_and_reminders, \&parents,
-		\&recurrence, \&both_sides, \&policies, \&manual, \&delete_against_edit, \&moves,
+		\&recurrence, \&both_sides, \&policies, \&manual, \&manual_elsewhere, \&manual_moved_there, \&delete_against_edit, \&moves,
 		\&away, \&lists_themselves, \&directions, \&mirrors, \&deletions_held, \&empty_listing_held,
 		\&list_gone, \&bad_items, \&first_sync_of_both, \&wake_up)
 	{

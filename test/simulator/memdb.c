@@ -996,6 +996,34 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 	return last;
 }
 
+/* An open conflict is about what a link has on its other side: it goes with it … */
+static void
+move_conflicts(MemStore *s, const char *task_id, const char *from, char *to)
+{
+	for (int i = 0; i < s->db.nconflicts; i++)
+	{
+		MemConflict *k = &s->db.conflicts[i];
+
+		if (k->conflict.resolution == NULL && same_id(k->task_id, task_id) &&
+			same(k->mapping_id, from))
+			k->mapping_id = to;
+	}
+}
+
+/* … and where there is nothing any more, ours is what stands. */
+static void
+close_conflicts(MemStore *s, const char *task_id, const char *mapping_id)
+{
+	for (int i = 0; i < s->db.nconflicts; i++)
+	{
+		MemConflict *k = &s->db.conflicts[i];
+
+		if (k->conflict.resolution == NULL && same_id(k->task_id, task_id) &&
+			same(k->mapping_id, mapping_id))
+			k->conflict.resolution = "LOCAL";
+	}
+}
+
 /* What is still to be sent goes with the link. */
 static void
 move_journal(MemStore *s, const char *task_id, const char *from, char *to)
@@ -1076,6 +1104,7 @@ follow_link(MemStore *s, MemLink *l, MemInbox *gone, MemLink *other)
 	gone->used = false;
 	move_journal(s, l->task_id, l->mapping_id, other->mapping_id);
 	note_owed(s, &mem_mapping(s, other->mapping_id)->m, l->task_id);
+	close_conflicts(s, l->task_id, l->mapping_id);
 	l->used = false;
 	if (intent_row(s, l->mapping_id, l->task_id))
 		intent_row(s, l->mapping_id, l->task_id)->used = false;
@@ -1093,6 +1122,7 @@ move_link(MemStore *s, MemLink *l, MemInbox *gone, MemInbox *w)
 	move_journal(s, l->task_id, l->mapping_id, w->mapping_id);
 	note_owed(s, &mem_mapping(s, w->mapping_id)->m, l->task_id);
 	move_intent(s, l->task_id, l->mapping_id, w->mapping_id, w->row.external_id);
+	move_conflicts(s, l->task_id, l->mapping_id, w->mapping_id);
 	clear_way(s, l->task_id, w->mapping_id);
 	l->mapping_id = w->mapping_id;
 	l->external_id = (char *) w->row.external_id;
@@ -1413,6 +1443,7 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 					link_by_external_id(s, c->moved_to, c->external_id))
 					raise(s, "23505", "duplicate key of a link");
 				move_journal(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
+				move_conflicts(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
 				l->mapping_id = mem_mapping(s, c->moved_to)->m.id;
 				l->external_id = keep(s, c->external_id);
 				l->etag = keep(s, c->etag);
@@ -1432,9 +1463,11 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		case TS_LINK_COPY:
 			set_link(s, &mem_mapping(s, c->moved_to)->m, c);
 			note_owed(s, &mem_mapping(s, c->moved_to)->m, c->task_id);
+			move_conflicts(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
 			break;
 		case TS_LINK_UNBIND:
 		case TS_LINK_DEAD:
+			close_conflicts(s, c->task_id, m->id);
 			l->dead = c->link_action == TS_LINK_DEAD;
 			l->external_id = l->etag = l->payload = NULL;
 			l->nprev_etags = 0;
@@ -1446,6 +1479,7 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 		case TS_LINK_DROP:
 			if (l)
 				l->used = false;
+			close_conflicts(s, c->task_id, m->id);
 			hint_lists(s, c->task_id);
 			break;
 	}
@@ -1870,24 +1904,35 @@ values_there(MemStore *s, const TsMapping *m, const MemLink *l, const TsTask *re
 	return there;
 }
 
-/* The bases after the decision; the fields that are to be sent are answered. */
+/*
+ * The bases after the decision; the fields that are to be sent are answered.
+ * Ours differs from theirs then, which is the base, except where that is a
+ * parent that we do not have.
+ */
 static TsFieldMask
-move_bases(MemLink *l, const MemConflict *k, const TsTask *here, const TsTask *there)
+move_bases(MemLink *l, const MemConflict *k, const TsTask *here, const TsTask *there,
+		   bool use_remote)
 {
+	const TsTask *remote = &k->conflict.remote;
 	TsFieldMask to_send = 0;
 
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
 		bool		agreed = ts_value_equal(f, here->value[f], there->value[f]);
+		bool		waits = f == TS_PARENT_TASK_ID && remote->value[f] && !there->value[f];
 
 		if (!(k->conflict.fields & BIT(f)))
 			continue;
-		l->remote_base.value[f] = k->conflict.remote.value[f];
-		l->local_base.value[f] = agreed ? here->value[f] : NULL;
-		to_send |= agreed ? 0 : BIT(f);
+		l->remote_base.known |= BIT(f);
+		l->remote_base.value[f] = remote->value[f];
+		l->local_base.known |= BIT(f);
+		l->local_base.value[f] = agreed ? here->value[f] : there->value[f];
+		if (agreed && !(waits && !use_remote))
+			continue;
+		to_send |= BIT(f);
+		if (waits)
+			l->local_base.known &= ~BIT(f);
 	}
-	l->remote_base.known |= k->conflict.fields;
-	l->local_base.known = (l->local_base.known | k->conflict.fields) & ~to_send;
 	return to_send;
 }
 
@@ -1914,7 +1959,7 @@ resolve(Resolving *r, MemConflict *k)
 	s->origin = NULL;
 	r->decided |= k->conflict.fields;
 	k->conflict.resolution = r->use_remote ? "REMOTE" : "LOCAL";
-	to_send = l ? move_bases(l, k, &here, &there) : 0;
+	to_send = l ? move_bases(l, k, &here, &there, r->use_remote) : 0;
 	if (to_send)
 	{
 		MemChange  *c = ADD(s, s->db.changes, s->db.nchanges);

@@ -241,6 +241,145 @@ test_manual_register(void)
 	}
 }
 
+/* A task in A with an open conflict in its title: "here" and "there". */
+static char *
+add_disputed(void)
+{
+	char	   *id;
+
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	id = add_task("pa", "t");
+	add_task("pa", "another");
+	sync_all();
+	edit(id, TS_TITLE, "here");
+	edit_object(object_of(id, "A"), TS_TITLE, "there");
+	sync_all();
+	return id;
+}
+
+/* The mapping of the one conflict that is open, or NULL. */
+static const char *
+where_it_is_open(void)
+{
+	const MemDb *db = &w->store->db;
+	const char *where = NULL;
+	int			n = 0;
+
+	for (int i = 0; i < db->nconflicts; i++)
+		if (db->conflicts[i].conflict.resolution == NULL)
+		{
+			where = db->conflicts[i].mapping_id;
+			n++;
+		}
+	return n == 1 ? where : NULL;
+}
+
+static void
+test_conflict_moves(void)
+{
+	static const char *const what[] = {"a task in conflict is moved here", "… by create and delete",
+	"… there"};
+
+	for (int variant = 0; variant < 3; variant++)
+	{
+		char	   *id;
+
+		begin(what[variant]);
+		w->services[0].no_moves = variant == 1;
+		id = add_disputed();
+		if (variant == 2)
+			fake_move(&w->services[0], object_of(id, "A"), "B");
+		else
+			mem_move(w->store, id, "pb");
+		sync_all();
+		sync_all();
+		tap_is(where_it_is_open(), "B", "the conflict goes along");
+		tap_is(here(id, TS_TITLE), "here", "ours rests here");
+		tap_is(there(object_of(id, "B"), TS_TITLE), "there", "theirs there");
+		tap_ok(mem_resolve(w->store, id, variant == 1), "decided");
+		end();
+		tap_is(here(id, TS_TITLE), variant == 1 ? "there" : "here", "for that");
+		tap_is(where_it_is_open(), NULL, "and that was all");
+	}
+}
+
+static void
+test_conflict_loses_object(void)
+{
+	char	   *id;
+
+	begin("the object of a task in conflict is deleted");
+	id = add_disputed();
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_is(here(id, TS_TITLE), "here", "the task stays");
+	tap_is(w->store->db.conflicts[0].conflict.resolution, "LOCAL", "ours is what stands");
+	tap_is(w->store->db.conflicts[0].conflict.remote.value[TS_TITLE], "there",
+		   "theirs is on record");
+	edit(id, TS_TITLE, "edited here");
+	end();
+	tap_is(there(object_of(id, "A"), TS_TITLE), "edited here", "nothing rests any more");
+
+	begin("a task is in conflict with a mirror, and moved out of it");
+	mem_mapping(w->store, "M")->m.policy = TS_MANUAL;
+	id = add_task("pa", "t");
+	sync_all();
+	(void) world_sync(w, "P2", NULL, &result);
+	edit(id, TS_TITLE, "here");
+	edit_object(object_of(id, "M"), TS_TITLE, "there");
+	(void) world_sync(w, "P2", NULL, &result);
+	tap_is(where_it_is_open(), "M", "it is open");
+	mem_move(w->store, id, "pb");
+	end();
+	tap_is(where_it_is_open(), NULL, "ours is what stands");
+	tap_is(there(object_of(id, "B"), TS_TITLE), "here", "... wherever it is now");
+}
+
+/* What was decided may be overruled before it is sent: with the precise time. */
+static void
+test_decided_and_overruled(void)
+{
+	TsTask		task = task_of(TS_TITLE, "t", TS_DUE_DATE, "2026-03-01", TS_DUE_TIME, "10:00:30", END);
+	char	   *id;
+
+	begin("a conflict decided for ours, and changed there before that is sent");
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	id = mem_insert(w->store, "pa", &task);
+	sync_all();
+	edit(id, TS_DUE_TIME, "11:00:45");
+	edit_object(object_of(id, "A"), TS_DUE_DATE, "2026-03-03");
+	sync_all();
+	tap_ok(mem_resolve(w->store, id, false), "decided");
+	mem_mapping(w->store, "A")->m.policy = TS_REMOTE_WINS;
+	edit_object(object_of(id, "A"), TS_DUE_DATE, "2026-03-04");
+	end();
+	tap_is(here(id, TS_DUE_DATE), "2026-03-04", "theirs is here");
+	tap_is(here(id, TS_DUE_TIME), "10:00:30", "at the time that was ours, as it was");
+}
+
+/* Ours is no parent, theirs one that is not here: not the same. */
+static void
+test_decided_against_parent(void)
+{
+	TsTask		child = task_of(TS_TITLE, "child", TS_PARENT_TASK_ID, NULL, END);
+	char	   *id;
+
+	begin("decided against a parent that is not here");
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	child.value[TS_PARENT_TASK_ID] = add_task("pa", "parent");
+	id = mem_insert(w->store, "pa", &child);
+	sync_all();
+	edit(id, TS_PARENT_TASK_ID, NULL);
+	edit_object(object_of(id, "A"), TS_PARENT_TASK_ID, "uid-late");
+	sync_all();
+	tap_ok(mem_resolve(w->store, id, false), "decided");
+	sync_all();
+	tap_is(there(object_of(id, "A"), TS_PARENT_TASK_ID), NULL, "ours is there");
+	add_object("A", "late", "late");
+	end();
+	tap_is(here(id, TS_PARENT_TASK_ID), NULL, "... and stands when theirs comes");
+}
+
 static void
 test_deletions(void)
 {
@@ -878,6 +1017,34 @@ test_directions(void)
 	tap_reset();
 }
 
+/*
+ * A write in doubt, and another's value there: ours was written before that,
+ * even if theirs is let be, and goes back to what it was before ours.
+ */
+static void
+test_in_doubt_and_back(void)
+{
+	char	   *id;
+
+	begin("changed there while a write is in doubt, and back");
+	mem_set_direction(w->store, mem_mapping(w->store, "A"), TS_TO_PROVIDER);
+	id = add_task("pa", "t");
+	sync_all();
+	edit(id, TS_TITLE, "here");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 3;				/* both lists, update */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	tap_is(there(object_of(id, "A"), TS_TITLE), "here", "it arrived");
+	edit_object(object_of(id, "A"), TS_TITLE, "there");
+	sync_all();
+	edit_object(object_of(id, "A"), TS_TITLE, "t");
+	mem_set_direction(w->store, mem_mapping(w->store, "A"), TS_BIDIRECTIONAL);
+	end();
+	tap_is(here(id, TS_TITLE), "t", "theirs is the later");
+}
+
 static void
 test_recurrence(void)
 {
@@ -1351,6 +1518,10 @@ main(void)
 	test_conflict();
 	test_manual();
 	test_manual_register();
+	test_conflict_moves();
+	test_conflict_loses_object();
+	test_decided_and_overruled();
+	test_decided_against_parent();
 	test_deletions();
 	test_revival();
 	test_deletion_meets_touch();
@@ -1372,6 +1543,7 @@ main(void)
 	test_copy_goes_on();
 	test_mirror();
 	test_directions();
+	test_in_doubt_and_back();
 	test_recurrence();
 	test_recurrence_in_flight();
 	test_first_sync();
