@@ -181,8 +181,7 @@ copy_change(TsChange *to, const TsChange *from)
 	ts_task_copy(&to->task_patch, &from->task_patch);
 	ts_task_copy(&to->local_base, &from->local_base);
 	ts_task_copy(&to->remote_base, &from->remote_base);
-	if (from->has_conflict && from->conflict.resolution == NULL)
-		to->conflict.fields = from->conflict.fields;
+	to->open.fields = from->open.fields;
 }
 
 static void
@@ -312,7 +311,7 @@ overlay(TsLinkRow *row, const TsChange *c)
 			row->local.known |= TS_FIELD_BIT(f);
 			row->local.value[f] = c->task_patch.value[f];
 		}
-	row->frozen |= c->conflict.fields;
+	row->frozen |= c->open.fields;
 	if (c->task_action == TS_ACTION_DELETE)
 		row->has_local = false;
 	switch (c->link_action)

@@ -88,6 +88,9 @@ static const char *get_error_message(const TsChange *c) { return c->failure.mess
 static const char *get_conflict_base(const TsChange *c) { return json(&c->conflict.base); }
 static const char *get_conflict_local(const TsChange *c) { return json(&c->conflict.local); }
 static const char *get_conflict_remote(const TsChange *c) { return json(&c->conflict.remote); }
+static const char *get_open_base(const TsChange *c) { return json(&c->open.base); }
+static const char *get_open_local(const TsChange *c) { return json(&c->open.local); }
+static const char *get_open_remote(const TsChange *c) { return json(&c->open.remote); }
 static const char *get_resolution(const TsChange *c) { return c->conflict.resolution; }
 
 /* The names of some fields, as a JSON array. */
@@ -105,6 +108,7 @@ field_names(TsFieldMask fields)
 
 static const char *get_patch_fields(const TsChange *c) { return field_names(c->task_patch.known); }
 static const char *get_conflict_fields(const TsChange *c) { return field_names(c->conflict.fields); }
+static const char *get_open_fields(const TsChange *c) { return field_names(c->open.fields); }
 
 static bool creates_task(const TsChange *c) { return c->task_action == TS_ACTION_CREATE; }
 static bool imports_task(const TsChange *c) { return creates_task(c) && !c->revived; }
@@ -112,6 +116,7 @@ static bool revives_task(const TsChange *c) { return creates_task(c) && c->reviv
 static bool updates_task(const TsChange *c) { return c->task_action == TS_ACTION_UPDATE; }
 static bool deletes_task(const TsChange *c) { return c->task_action == TS_ACTION_DELETE; }
 static bool has_conflict(const TsChange *c) { return c->has_conflict; }
+static bool has_open(const TsChange *c) { return c->open.fields != 0; }
 static bool sets_link(const TsChange *c) { return c->link_action == TS_LINK_SET && !c->moved_to; }
 static bool imports_link(const TsChange *c) { return sets_link(c) && imports_task(c); }
 static bool updates_link(const TsChange *c) { return sets_link(c) && !imports_task(c); }
@@ -677,46 +682,63 @@ show_status(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
 		ts_run(&disconnected, ts_uuid(m->id), ts_text(m->user_id), ts_texts(gone, ngone));
 }
 
-/*
- * Conflicts: a decided one is a record; an open one is one row per task and
- * mapping, kept up to date until a person decides.
- */
+/* Each conflict that was decided is a record. */
 static void
 note_conflicts(const Columns *cols)
 {
 	static TsStatement stmt = {
-		"WITH new AS MATERIALIZED ("
-		" SELECT i.task_id, i.base, i.local, i.remote, i.resolution,"
-		"  ARRAY(SELECT pg_catalog.jsonb_array_elements_text(i.fields)) AS fields"
+		"INSERT INTO tasksync.task_conflict (user_id, task_id, mapping_id, base, local, remote, fields,"
+		"  resolution, resolved_at)"
+		" SELECT $2, i.task_id, $1, i.base, i.local, i.remote,"
+		"  ARRAY(SELECT pg_catalog.jsonb_array_elements_text(i.fields)), i.resolution, pg_catalog.now()"
 		" FROM unnest($3::uuid[], $4::text[]::jsonb[], $5::text[]::jsonb[],"
 		"  $6::text[]::jsonb[], $7::text[]::jsonb[], $8::text[])"
-		"  AS i(task_id, fields, base, local, remote, resolution)"
-		"), again AS ("
-		" UPDATE tasksync.task_conflict k SET base = k.base || n.base, local = k.local || n.local,"
-		"  remote = k.remote || n.remote,"
-		"  fields = ARRAY(SELECT DISTINCT f FROM unnest(k.fields || n.fields) f ORDER BY f)"
-		" FROM new n WHERE n.resolution IS NULL AND k.task_id = n.task_id AND k.mapping_id = $1"
-		"  AND k.user_id = $2 AND k.resolution IS NULL AND k.resolved_at IS NULL"
-		" RETURNING k.task_id"
-		"), made AS ("
-		" INSERT INTO tasksync.task_conflict (user_id, task_id, mapping_id, base, local, remote, fields,"
-		"  resolution, resolved_at)"
-		" SELECT $2, n.task_id, $1, n.base, n.local, n.remote, n.fields, n.resolution,"
-		"  CASE WHEN n.resolution IS NOT NULL THEN pg_catalog.now() END"
-		" FROM new n WHERE n.resolution IS NOT NULL OR n.task_id NOT IN (SELECT a.task_id FROM again a)"
-		" RETURNING resolution)"
-		" SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'conflict',"
-		"  'user_id', $2, 'job_id', NULLIF($9, 0), 'mapping_id', $1, 'status', 'OPEN')::text)"
-		" WHERE EXISTS (SELECT FROM made WHERE resolution IS NULL)",
+		"  AS i(task_id, fields, base, local, remote, resolution)",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			TEXTARRAYOID, INT8OID}
+			TEXTARRAYOID}
 	};
 
 	if (cols->n > 0)
 		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
 			   texts(cols, get_conflict_fields), texts(cols, get_conflict_base),
 			   texts(cols, get_conflict_local), texts(cols, get_conflict_remote),
-			   texts(cols, get_resolution), ts_long(cols->db->job_id));
+			   texts(cols, get_resolution));
+}
+
+/* What waits for a person is one row per task and mapping, kept up to date. */
+static void
+note_open(const Columns *cols)
+{
+	static TsStatement stmt = {
+		"WITH new AS MATERIALIZED ("
+		" SELECT i.task_id, i.base, i.local, i.remote,"
+		"  ARRAY(SELECT pg_catalog.jsonb_array_elements_text(i.fields)) AS fields"
+		" FROM unnest($3::uuid[], $4::text[]::jsonb[], $5::text[]::jsonb[],"
+		"  $6::text[]::jsonb[], $7::text[]::jsonb[]) AS i(task_id, fields, base, local, remote)"
+		"), again AS ("
+		" UPDATE tasksync.task_conflict k SET base = k.base || n.base, local = k.local || n.local,"
+		"  remote = k.remote || n.remote,"
+		"  fields = ARRAY(SELECT DISTINCT f FROM unnest(k.fields || n.fields) f ORDER BY f)"
+		" FROM new n WHERE k.task_id = n.task_id AND k.mapping_id = $1"
+		"  AND k.user_id = $2 AND " TS_IS_OPEN("k")
+		" RETURNING k.task_id"
+		"), made AS ("
+		" INSERT INTO tasksync.task_conflict (user_id, task_id, mapping_id, base, local, remote, fields)"
+		" SELECT $2, n.task_id, $1, n.base, n.local, n.remote, n.fields"
+		" FROM new n WHERE n.task_id NOT IN (SELECT a.task_id FROM again a)"
+		" RETURNING id)"
+		" SELECT pg_catalog.pg_notify('tasksync', pg_catalog.json_build_object('event', 'conflict',"
+		"  'user_id', $2, 'job_id', NULLIF($8, 0), 'mapping_id', $1, 'status', 'OPEN')::text)"
+		" WHERE EXISTS (SELECT FROM made)",
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			INT8OID}
+	};
+
+	if (cols->n > 0)
+		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+			   texts(cols, get_open_fields), texts(cols, get_open_base),
+			   texts(cols, get_open_local), texts(cols, get_open_remote),
+			   ts_long(cols->db->job_id));
 }
 
 /*
@@ -852,6 +874,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(failed, fail_links(&cols));
 	APPLY(failed, fail_changes(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));
+	APPLY(has_open, note_open(&cols));
 	APPLY(deletes_task, delete_tasks(&cols));
 	APPLY(owes, note_owed(&cols));
 	APPLY(buries, bury(&cols));

@@ -118,7 +118,8 @@ ts_store_intents_doubt(void *db, const TsMapping *m)
  * Journal rows that the candidates' snapshot saw, of tasks that agree with
  * their link (or have neither task nor link any more), are done; and those of
  * tasks that another list of the project carries, that were deleted there and
- * are not to come back, or that are where no service looks.  And once everybody
+ * are not to come back, or that are where no service looks.  What a task shows
+ * is no longer pending then.  And once everybody
  * who might have written without knowing of the mapping is gone, a
  * comparison that went through needs no repeating until tomorrow.
  */
@@ -126,7 +127,8 @@ void
 ts_store_push_end(void *db, const TsMapping *m)
 {
 	static TsStatement done = {
-		"UPDATE tasksync.task_change c SET synced_at = pg_catalog.clock_timestamp(),"
+		"WITH done AS ("
+		" UPDATE tasksync.task_change c SET synced_at = pg_catalog.clock_timestamp(),"
 		" error_code = NULL, error_message = NULL"
 		" WHERE c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
 		"  AND pg_catalog.pg_visible_in_snapshot(c.xid, $3::pg_snapshot)"
@@ -149,7 +151,15 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"      WHERE om.project_id = t.project_id AND om.user_id = $2 AND om.sync_enabled"
 		"       AND om.external_list_id IS NOT NULL AND om.sync_direction <> 'FROM_PROVIDER')"
 		"     ELSE true END"
-		"    AND t.project_id IS DISTINCT FROM m.project_id)",
+		"    AND t.project_id IS DISTINCT FROM m.project_id)"
+		" RETURNING c.task_id)"
+		/* what was edited here and back again was sent by nobody, who would show it */
+		" UPDATE tasksync.task t SET sync_status = l.sync_status"
+		" FROM tasksync.task_link l, tasksync.task_list_mapping m"
+		" WHERE t.id IN (SELECT task_id FROM done) AND " TS_OF_USER("t", "$2")
+		"  AND t.sync_status = 'PENDING' AND m.id = $1 AND m.user_id = $2"
+		"  AND t.provider_id = m.provider_id AND t.project_id = m.project_id"
+		"  AND " TS_MINE("l") " AND l.task_id = t.id AND l.state = 'LIVE'",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTARRAYOID}
 	};
 	/* What was refused, and is as it was before: there is nothing left to be tried. */

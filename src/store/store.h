@@ -131,7 +131,7 @@ typedef struct TsIntent
 typedef struct TsConflict
 {
 	TsFieldMask fields;
-	const char *resolution;		/* "LOCAL", "REMOTE", "MERGED"; NULL: open */
+	const char *resolution;		/* "LOCAL", "REMOTE", "MERGED"; NULL: to be decided */
 	TsTask		base;
 	TsTask		local;			/* known = fields; all unknown: deleted here */
 	TsTask		remote;
@@ -180,7 +180,8 @@ typedef struct TsChange
 	bool		owes;			/* something is still to be sent: see that the journal says so */
 
 	bool		has_conflict;
-	TsConflict	conflict;
+	TsConflict	conflict;		/* decided */
+	TsConflict	open;			/* what waits for a person, as it is now; none: no fields */
 
 	bool		clear_intent;
 	const char *clear_inbox;	/* external id whose inbox row is done with */

@@ -241,6 +241,7 @@ extern void ts_merge_tombstones(TsCycle *c, TsRun *r, char **external_ids, int n
 extern void ts_plan_row(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsRemoteTask *remote,
 						const TsParent *parent, TsPlan *plan);
 extern bool ts_is_out_of_place(const TsLinkRow *row);
+extern bool ts_is_disputed(const TsChange *change);
 extern void ts_change_from_plan(TsCycle *c, TsRun *r, const TsLinkRow *row, const TsPlan *plan,
 								const TsRemoteTask *remote, TsChange *change,
 								TsSideCounts *counts);

@@ -52,38 +52,44 @@ restrict_to(TsTask *to, const TsTask *from, TsFieldMask mask)
 	to->known = from->known & mask;
 }
 
-/* What the plan overruled, or could not decide. */
+static void
+set_conflict(TsConflict *k, TsFieldMask fields, const TsLinkRow *row, const TsRemoteTask *remote)
+{
+	k->fields = fields;
+	restrict_to(&k->base, &row->local_base, fields);
+	if (row->has_local)
+		restrict_to(&k->local, &row->local, fields);
+	if (remote)
+		restrict_to(&k->remote, &remote->task, fields);
+}
+
+/* What the plan overruled, and what it could not decide, now or before. */
 static void
 conflict_from_plan(const TsLinkRow *row, const TsPlan *plan, const TsRemoteTask *remote,
 				   TsChange *change)
 {
-	TsConflict *k = &change->conflict;
+	TsFieldMask decided = plan->local_won | plan->remote_won;
 	TsFieldMask resting = row->has_local && remote ? row->frozen : 0;
 
-	if (plan->conflicts == 0 && resting == 0 && !plan->edit_beat_delete)
+	set_conflict(&change->open, (plan->conflicts & ~decided) | resting, row, remote);
+	if (plan->edit_beat_delete)
+		decided = plan->local_patch.known | plan->remote_patch.known;
+	else if (decided == 0)
 		return;
 	change->has_conflict = true;
-	k->fields = plan->conflicts;
-	if ((plan->local_won | plan->remote_won) == 0)
-		k->fields |= resting;	/* an open conflict is kept up to date */
+	set_conflict(&change->conflict, decided, row, remote);
 	if (plan->edit_beat_delete)
-	{
-		k->fields = plan->local_patch.known | plan->remote_patch.known;
-		k->resolution = row->has_local ? "LOCAL" : "REMOTE";
-	}
-	else if (plan->conflicts & ~(plan->local_won | plan->remote_won))
-		k->resolution = NULL;
+		change->conflict.resolution = row->has_local ? "LOCAL" : "REMOTE";
 	else if (plan->local_won && plan->remote_won)
-		k->resolution = "MERGED";
-	else if (plan->local_won)
-		k->resolution = "LOCAL";
-	else if (plan->remote_won)
-		k->resolution = "REMOTE";
-	restrict_to(&k->base, &row->local_base, k->fields);
-	if (row->has_local)
-		restrict_to(&k->local, &row->local, k->fields);
-	if (remote)
-		restrict_to(&k->remote, &remote->task, k->fields);
+		change->conflict.resolution = "MERGED";
+	else
+		change->conflict.resolution = plan->local_won ? "LOCAL" : "REMOTE";
+}
+
+bool
+ts_is_disputed(const TsChange *change)
+{
+	return change->has_conflict || change->open.fields;
 }
 
 /*
@@ -338,7 +344,7 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 		changed = merge_unlinked(w, item, row, parent, change);
 	if (!changed)
 		return false;
-	item->conflict = change->has_conflict;
+	item->conflict = ts_is_disputed(change);
 	change->external_id = item->obs.external_id;
 	change->etag = item->obs.etag;
 	change->payload = item->obs.payload;
@@ -832,7 +838,7 @@ bury(GoneWork *w, const TsLinkRow *row, const char *external_id, TsChange *chang
 		change->link_action = TS_LINK_UNBIND;
 		change->owes = true;
 		conflict_from_plan(row, &plan, NULL, change);
-		w->conflicts += change->has_conflict;
+		w->conflicts += ts_is_disputed(change);
 	}
 	else if (row->has_local)
 		change->link_action = TS_LINK_DEAD;

@@ -529,7 +529,7 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent,
 	/* Sent, and of no effect: whoever found it may have found it by comparing all. */
 	if (change->clear_intent && change->link_action == TS_LINK_KEEP && !ts_failed(&change->failure))
 		change->owes = true;
-	w->conflicts += change->has_conflict;
+	w->conflicts += ts_is_disputed(change);
 }
 
 static void

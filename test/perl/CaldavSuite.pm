@@ -208,6 +208,12 @@ sub pushing
 	(undef, $text) = $dav->find($l->{path}, 'Oil both gates');
 	is(lines($text, 'DUE'), '', 'a cleared date is cleared there');
 
+	update($l, 'Paint it', 'priority = \'HIGH\'');
+	update($l, 'Paint it', 'priority = \'NONE\'');
+	is(value($l, 'Paint it', 'sync_status'), 'PENDING', 'an edit is shown as pending');
+	go($l);
+	is(value($l, 'Paint it', 'sync_status'), 'SYNCED', '... and no longer when it was taken back before a sync');
+
 	insert($l, 'Never mind');
 	sql($node, "DELETE FROM tasksync.task WHERE project_id = '$l->{project}' AND title = 'Never mind'");
 	go($l);

@@ -93,8 +93,11 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 
 		if (v->field != f || !same(v->text, text))
 			continue;
-		/* A mapping that goes to the provider only lets their edits be, until it is flipped. */
-		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips &&
+		/*
+		 * A mapping that goes to the provider only lets their edits be, until it is
+		 * flipped; and so does a field that swings, until its object is gone.
+		 */
+		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips && !run->swings &&
 			count_spawned(run, v->item) == 0)
 			return psprintf("\"%s\" came back", text);
 		return v->item == item ? NULL

@@ -1316,27 +1316,35 @@ add_fields(MemStore *s, TsTask *task, const TsTask *more)
 	task->known |= more->known;
 }
 
-/* A decided conflict is a record; an open one is one row per task and mapping. */
+/* Each conflict that was decided is a record. */
 static void
-note_conflict(MemStore *s, const TsMapping *m, const TsChange *c)
+note_conflict(MemStore *s, const TsMapping *m, const TsChange *c, const TsConflict *conflict)
+{
+	MemConflict *k = ADD(s, s->db.conflicts, s->db.nconflicts);
+
+	k->task_id = keep_id(s, c->task_id);
+	k->mapping_id = m->id;
+	k->conflict = *conflict;
+	keep_task(s, &k->conflict.base, &conflict->base);
+	keep_task(s, &k->conflict.local, &conflict->local);
+	keep_task(s, &k->conflict.remote, &conflict->remote);
+}
+
+/* What waits for a person is one row per task and mapping, kept up to date. */
+static void
+note_open(MemStore *s, const TsMapping *m, const TsChange *c)
 {
 	MemConflict *k = open_conflict(s, c->task_id, m->id);
 
-	if (c->conflict.resolution == NULL && k != NULL)
+	if (k == NULL)
 	{
-		k->conflict.fields |= c->conflict.fields;
-		add_fields(s, &k->conflict.base, &c->conflict.base);
-		add_fields(s, &k->conflict.local, &c->conflict.local);
-		add_fields(s, &k->conflict.remote, &c->conflict.remote);
+		note_conflict(s, m, c, &c->open);
 		return;
 	}
-	k = ADD(s, s->db.conflicts, s->db.nconflicts);
-	k->task_id = keep_id(s, c->task_id);
-	k->mapping_id = m->id;
-	k->conflict = c->conflict;
-	keep_task(s, &k->conflict.base, &c->conflict.base);
-	keep_task(s, &k->conflict.local, &c->conflict.local);
-	keep_task(s, &k->conflict.remote, &c->conflict.remote);
+	k->conflict.fields |= c->open.fields;
+	add_fields(s, &k->conflict.base, &c->open.base);
+	add_fields(s, &k->conflict.local, &c->open.local);
+	add_fields(s, &k->conflict.remote, &c->open.remote);
 }
 
 /* Whoever has the task's project looks at it: this link was in the way perhaps. */
@@ -1549,8 +1557,11 @@ trace_change(const TsMapping *m, const TsChange *c)
 			 c->dead_external_id ? psprintf(" dead %s", c->dead_external_id) : "",
 			 ts_failed(&c->failure) ? psprintf(" failed: %s", c->failure.message) : "");
 	if (c->has_conflict)
-		tap_note("          conflict %s: here %s there %s", shown(c->conflict.resolution),
+		tap_note("          conflict %s: here %s there %s", c->conflict.resolution,
 				 shown_task(&c->conflict.local), shown_task(&c->conflict.remote));
+	if (c->open.fields)
+		tap_note("          open conflict: here %s there %s",
+				 shown_task(&c->open.local), shown_task(&c->open.remote));
 }
 
 /* Subtasks of what a sync deletes become top-level, which is no edit of anybody's here. */
@@ -1592,7 +1603,9 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 		if (ts_failed(&c->failure))
 			fail_link(s, m, c);
 		if (c->has_conflict)
-			note_conflict(s, m, c);
+			note_conflict(s, m, c, &c->conflict);
+		if (c->open.fields)
+			note_open(s, m, c);
 		if (c->owes)
 			note_owed(s, m, c->task_id);
 		if (c->task_action == TS_ACTION_DELETE && mem_task(s, c->task_id))

@@ -136,6 +136,7 @@ choose_manual(Run *run, MemDb *db)
 	for (int i = 0; i < db->nmappings && run->decides; i++)
 		if (run_one_in(run, 2))
 			db->mappings[i].m.policy = TS_MANUAL;
+	run->swings = run->decides && run_one_in(run, 4);
 	run->random = random;
 }
 
@@ -191,6 +192,7 @@ prepare_sync(Run *run)
 	if (run->flips && run_one_in(run, 3))
 		mem_set_direction(run->w->store, m, run_any(run, TS_FROM_PROVIDER + 1));
 	be_unreliable(run, &run->w->services[run_any(run, 2)]);
+	run->w->store->swinging = run->swings && run_one_in(run, 2) ? run_any(run, 1 << TS_NFIELDS) : 0;
 }
 
 /*
@@ -270,6 +272,7 @@ calm_down(Run *run)
 
 	w->meanwhile = NULL;
 	w->fault = NULL;
+	w->store->swinging = 0;
 	for (int i = 0; i < 2; i++)
 		w->services[i].hide_every = w->services[i].lose_every = w->services[i].lag = 0;
 	for (int i = 0; i < w->store->db.nmappings; i++)

@@ -87,6 +87,7 @@ typedef struct Run
 	bool		flips;			/* mappings change their direction */
 	bool		audits;			/* now and then everything is compared */
 	bool		decides;		/* a person decides some lists' conflicts */
+	bool		swings;			/* … and those of fields that syncs write to and fro */
 
 	int			nsyncs;
 	int			nvalues;

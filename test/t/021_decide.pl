@@ -61,4 +61,26 @@ is($dav->titles($list), 'gone, keep ours, merge both, use their last', 'there as
 in_sync('and the same on both sides');
 is(sql($node, "SELECT tasksync.undo_sync($job)"), '0', 'only once');
 
+# a task in conflict that has an object in another list already loses the one
+# that the conflict is about
+my $other = $dav->make_list('shed', 'Shed');
+my ($shed) = map_list($node, $provider, $other);
+my $rake = $dav->put_todo($list, 'rake', 'SUMMARY:rake');
+sync($node, $provider);
+sql($node, "UPDATE tasksync.task SET title = 'rake ours' WHERE title = 'rake'");
+$dav->edit($rake, sub { s/SUMMARY:rake/SUMMARY:rake theirs/ });
+sync($node, $provider);
+is(sql($node, "SELECT title FROM tasksync.task WHERE sync_status = 'CONFLICT'"), 'rake ours', 'in conflict');
+$dav->put("${other}rake.ics", $dav->get($rake));
+sql($node, 'INSERT INTO tasksync.task_link (user_id, task_id, mapping_id, external_task_id, external_uid, payload, local_base, remote_base, sync_status)'
+	  . " SELECT user_id, task_id, '$shed', '${other}rake.ics', external_uid, payload, local_base, remote_base, 'SYNCED'"
+	  . " FROM tasksync.task_link WHERE external_task_id = '$rake'");
+$dav->delete($rake);
+sync($node, $provider);
+is(sql($node, "SELECT t.title, t.sync_status, m.name FROM tasksync.task t JOIN tasksync.task_list_mapping m USING (project_id) WHERE t.title LIKE 'rake%'"),
+	'rake theirs|SYNCED|Shed', 'the task goes to where its object is');
+is(sql($node, "SELECT resolution, local->>'title', remote->>'title' FROM tasksync.task_conflict WHERE mapping_id = '$mapping' AND local->>'title' = 'rake ours'"),
+	'LOCAL|rake ours|rake theirs', '... and the conflict about the other is closed');
+is(sql($node, 'SELECT count(*) FROM tasksync.conflicts'), '0', '... none is open');
+
 done_testing();

@@ -1501,10 +1501,14 @@ test_swinging(void)
 	sync_all();
 	w->store->swinging = 0;
 	tap_is(w->store->db.conflicts[0].conflict.resolution, NULL, "... even with another that is settled");
+	tap_is_int(w->store->db.nconflicts, 2, "... which is a record of its own");
+	tap_is(w->store->db.conflicts[1].conflict.resolution, "REMOTE", "... and decided");
+	tap_is(w->store->db.conflicts[1].conflict.local.value[TS_DESCRIPTION], "here", "... with the loser");
+	tap_is(where_it_is_open(), "A", "one is open");
 	edit_object(object_of(id, "A"), TS_TITLE, "and once more");
 	edit(id, TS_TITLE, "u");
 	sync_all();
-	tap_is_int(w->store->db.nconflicts, 1, "it stays at rest");
+	tap_is_int(w->store->db.nconflicts, 2, "it stays at rest");
 	tap_is(there(object_of(id, "A"), TS_TITLE), "and once more", "... on both sides");
 	tap_reset();
 }
