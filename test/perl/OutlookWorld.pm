@@ -37,7 +37,7 @@ sub sql
 {
 	my ($self, $query) = @_;
 
-	utf8::encode($query) if utf8::is_utf8($query);
+	utf8::encode($query);
 	my $answer = TasksyncTest::sql($self->{node}, $query);
 	utf8::decode($answer);
 	return $answer;

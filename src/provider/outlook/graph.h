@@ -201,7 +201,9 @@ extern char *graph_cursor_delta(const char *cursor);
 extern char *graph_version(const TsJson *task);
 extern bool graph_is_version(const TsJson *task, const char *version);
 extern bool graph_is_whole(const TsJson *task);
-extern TsObservation *graph_see(const TsJson *task, const char *id);
+extern bool graph_has_belongings(const TsJson *task);
+extern TsObservation *graph_see_written(const TsJson *task, const char *id,
+										const char *sent, size_t sent_len);
 
 /* The operations. */
 extern void graph_lists_begin(GraphConversation *c);

@@ -288,11 +288,7 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 		w->looked = true;
 	}
 	else
-	{
-		if (graph_is_whole(a->json))
-			p->seen = graph_see(a->json, p->external_id);
-		settle(c, i, TS_OUTCOME_CONFLICT);
-	}
+		settle(c, i, TS_OUTCOME_CONFLICT);	/* to be read with all that belongs to it */
 	w->suspect = false;
 }
 
@@ -358,7 +354,7 @@ written(GraphConversation *c, int i, const GraphAnswer *a)
 	{
 		p->new_etag = graph_version(task);
 		if (p->new_etag != NULL && graph_is_whole(task))
-			p->seen = graph_see(task, id);
+			p->seen = graph_see_written(task, id, p->payload, p->payload_len);
 	}
 	settle(c, i, TS_OUTCOME_DONE);
 }
