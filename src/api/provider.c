@@ -96,7 +96,7 @@ check_credentials(FunctionCallInfo fcinfo, int n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("credentials are incomplete"),
-				 errhint("Give {\"username\": …, \"password\": …} or {\"token\": …}.")));
+				 errhint("Give {\"username\": …, \"password\": …}, {\"token\": …} or {\"client_id\": …}.")));
 }
 
 /* user@host, the way people tell accounts apart. */

@@ -140,6 +140,8 @@ typedef struct TsCodecOptions
 {
 	const char *uid;			/* encode, new object: its UID, where the client chooses it */
 	const char *marker;			/* encode, new object: to be kept in it, where the client does not */
+	const char *copy_of;		/* encode, new object: the one in another list that it takes the place of, or NULL */
+	size_t		copy_len;
 	const char *default_time_zone;	/* resolves floating times to instants */
 	const char *settings;		/* provider settings, JSON text or NULL */
 	int64		now;			/* microseconds since 1970-01-01 UTC */

@@ -193,10 +193,11 @@ follow_links(const TsMapping *m)
 /*
  * The object of a link is proved gone in its list and an object of the same
  * uid waits in another list of the provider, or was set aside there: it went
- * over.  (Or in the same list: it has another name.)  The new object is looked
- * at again at the next pull, since it may have been edited as well; what was
- * still to be sent to the old list is to be sent to the new one, and an update
- * in doubt is looked into there.
+ * over.  (Or in the same list: it has another name.)  Of several it is the one
+ * that was seen last: it may have gone on from where it was seen before.  The
+ * new object is looked at again at the next pull, since it may have been edited
+ * as well; what was still to be sent to the old list is to be sent to the new
+ * one, and an update in doubt is looked into there.
  */
 static int
 move_links(const TsMapping *m)
@@ -222,7 +223,7 @@ move_links(const TsMapping *m)
 		/* another task's already: a copy has the uid of what it was made from */
 		"  AND NOT EXISTS (SELECT FROM tasksync.task_link c WHERE c.mapping_id = w.mapping_id"
 		"   AND c.user_id = l.user_id AND c.external_task_id = w.external_task_id)"
-		" ORDER BY l.id, w.created_at) x"
+		" ORDER BY l.id, w.fetch_seq DESC, w.external_task_id) x"
 		" ORDER BY x.new_mapping, x.new_id, x.link_id"
 		"), linked AS ("
 		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"

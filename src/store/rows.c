@@ -59,7 +59,12 @@ ts_uncarried(const TsDb *d, const char **names)
 	"     WHERE c.task_id = l.task_id AND " TS_MINE("c") \
 	"       AND c.synced_at IS NULL GROUP BY f.field) x) END," \
 	" o.mapping_id::text, o.list_id, o.linked, o.mapped, l.state = 'FROZEN'," \
-	" l.external_updated_at::text"
+	" l.external_updated_at::text," \
+	" CASE WHEN l.external_task_id IS NULL THEN" \
+	"  (SELECT cl.payload FROM tasksync.task_link cl" \
+	"    JOIN tasksync.task_list_mapping cm ON cm.id = cl.mapping_id AND cm.user_id = cl.user_id" \
+	"    WHERE cl.task_id = t.id AND " TS_OF_USER("cl", "$2") " AND cm.provider_id = m.provider_id" \
+	"     AND cm.id <> m.id AND cl.external_task_id IS NOT NULL LIMIT 1) END"
 
 /* Where the task's project has a list, when that is not this mapping's. */
 #define ROW_ELSEWHERE \
@@ -165,6 +170,7 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->elsewhere = ts_col_bool(i, 21);
 	row->project_mapped = ts_col_bool(i, 22);
 	row->modified_at = ts_col_text(i, 24, NULL);
+	row->copy_of = ts_col_text(i, 25, &row->copy_len);
 	row->parted = ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
 	row->dead |= row->parted;
 }

@@ -91,6 +91,8 @@ typedef struct TsLinkRow
 	char	   *target_list_id;
 	bool		elsewhere;		/* moved: there is an object for it in its project's list */
 	bool		project_mapped; /* moved: its project has a list at some service */
+	char	   *copy_of;		/* no object here: the text of one in another list of the provider, or NULL */
+	size_t		copy_len;
 	char	   *local_times[TS_NFIELDS];	/* last change here per field, from the journal */
 	int			fail_count;
 	/* links() only: */

@@ -508,7 +508,11 @@ ts_is_copy(const TsRun *r, const char *external_id)
 	return r->barrier_passed && was_seen(r, external_id);
 }
 
-/* Would the lists that were read since tell of what is gone here and has come there? */
+/*
+ * Would the lists that were read since tell of what is gone here and has come
+ * there?  Where an object that moves becomes a new one, there is nothing to wait
+ * for: no list ever tells.
+ */
 static bool
 is_told_everywhere(const TsCycle *c, const TsInboxRow *row)
 {

@@ -52,6 +52,11 @@ encode(TsCycle *c, const TsLinkRow *row, const TsTask *task, TsDelivery *d)
 		ts_codec_options(c, &opt, d->uid, NULL);
 	else
 		ts_codec_options(c, &opt, NULL, row->task_id);
+	if (creating)
+	{
+		opt.copy_of = row->copy_of;
+		opt.copy_len = row->copy_len;
+	}
 	payload = c->spec->provider->encode(task, d->intent.snap.known,
 										creating ? NULL : row->payload,
 										creating ? 0 : row->payload_len, &opt, &err);

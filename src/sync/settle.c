@@ -354,13 +354,9 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pare
 	bool		gone = d->push.outcome == TS_OUTCOME_DONE || d->push.outcome == TS_OUTCOME_GONE ||
 		(d->read_back && d->obs.gone);
 
-	if (gone && d->push.outcome != TS_OUTCOME_DONE && row->has_local)
-	{
-		/* moved here, and maybe there as well; in doubt, it may be our deletion that did it */
-		if (d->push.outcome == TS_OUTCOME_IN_DOUBT)
-			note_overruled(w, d, row);
-		settle_gone(w, d, change);
-	}
+	if (gone && d->push.outcome != TS_OUTCOME_DONE && d->push.outcome != TS_OUTCOME_IN_DOUBT &&
+		row->has_local)
+		settle_gone(w, d, change);	/* moved here, and maybe there as well */
 	else if (gone)
 	{
 		note_overruled(w, d, row);

@@ -975,9 +975,12 @@ clear_way(MemStore *s, const char *task_id, const char *mapping_id)
 		l->used = false;
 }
 
+/* The object that a link goes to: of several, the one that was seen last. */
 static MemInbox *
 waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 {
+	MemInbox   *last = NULL;
+
 	for (int i = 0; i < s->db.ninbox; i++)
 	{
 		MemInbox   *w = &s->db.inbox[i];
@@ -986,10 +989,11 @@ waiting_move(MemStore *s, const MemLink *l, const char *provider_id)
 			link_by_external_id(s, w->mapping_id, w->row.external_id) == NULL &&
 			same(mem_mapping(s, w->mapping_id)->m.provider_id, provider_id) &&
 			(same(w->mapping_id, l->mapping_id) ? !same(w->row.external_id, l->external_id)
-			 : !has_object(s, l->task_id, w->mapping_id)))
-			return w;
+			 : !has_object(s, l->task_id, w->mapping_id)) &&
+			(last == NULL || w->row.fetch_seq > last->row.fetch_seq))
+			last = w;
 	}
-	return NULL;
+	return last;
 }
 
 /* What is still to be sent goes with the link. */

@@ -761,6 +761,60 @@ test_copy_deleted_and_first_moved(void)
 	tap_is_int(fake_count(&w->services[0], "A") + fake_count(&w->services[0], "B"), 1, "... of one object");
 }
 
+/* Our own deletion, of which no answer came, is not theirs. */
+static void
+test_back_while_deletion_in_doubt(void)
+{
+	char	   *id;
+
+	begin("a task is back while the deletion of its object is in doubt");
+	id = add_task("pa", "t");
+	tap_ok(world_settle(w, 12) >= 0, "comes to rest");
+	mem_move(w->store, id, "pb");
+	sync_all();
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 2;				/* list, delete */
+	w->fault = one_fault;
+	(void) world_sync(w, "P2", NULL, &result);
+	w->fault = NULL;
+	tap_is_int(fake_count(&w->services[1], "M"), 0, "it is deleted in the mirror");
+	mem_move(w->store, id, "pa");
+	(void) world_sync(w, "P2", NULL, &result);
+	tap_is(here(id, TS_TITLE), "t", "the task stays");
+	end();
+	tap_is_int(fake_count(&w->services[1], "M"), 1, "... and is in the mirror again");
+}
+
+/* A copy that was seen in one list has gone on to another. */
+static void
+test_copy_goes_on(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("the copy of a move in doubt is moved back, and what it was made of deleted");
+	w->services[0].no_moves = true;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	edit(id, TS_PRIORITY, "HIGH");
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 4;				/* both lists, move, copy */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = cut_off_when_waiting;
+	(void) world_sync(w, "P1", "B", &result);
+	w->fault = NULL;
+	tap_ok(w->store->db.inbox[0].used, "the copy was seen");
+	fake_delete(&w->services[0], o);
+	fake_move(&w->services[0], fake_find(&w->services[0], psprintf("B/%s", id)), "A");
+	w->services[0].oldest_cursor = w->services[0].rev;	/* a listing that does not tell what left */
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "it is the same task");
+	tap_is_int(fake_count(&w->services[0], "A") + fake_count(&w->services[0], "B"), 1, "... of one object");
+}
+
 static void
 test_mirror(void)
 {
@@ -1314,6 +1368,8 @@ main(void)
 	test_late_news_of_deletion();
 	test_moved_to_and_fro_in_doubt();
 	test_copy_deleted_and_first_moved();
+	test_back_while_deletion_in_doubt();
+	test_copy_goes_on();
 	test_mirror();
 	test_directions();
 	test_recurrence();

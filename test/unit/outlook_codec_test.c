@@ -551,6 +551,33 @@ test_whole(void)
 	tap_is(back.value[TS_TITLE], "a\uFFFD" "b\uFFFD" "c\uFFFD\uFFFD", "are mended");
 }
 
+/* A task that moves to another list is made anew there, with all that it had. */
+static void
+test_copy(void)
+{
+	TsRemoteTask was = decoded(FULL);
+	TsTask		task = was.task;
+	TsCodecOptions plain = opt;
+	char	   *copy;
+
+	opt.marker = "0d9f7b9e-0000-4000-8000-000000000001";
+	opt.copy_of = FULL;
+	opt.copy_len = strlen(FULL);
+	copy = encoded(&task, TS_TODO_FIELDS, NULL);
+	tap_ok(strstr(copy, "\"checklistItems\":[{\"displayName\":\"step\",\"isChecked\":false}]") != NULL, "its steps come along");
+	tap_ok(strstr(copy, "\"status\":\"waitingOnOthers\"") != NULL, "... the service's own word for its status");
+	tap_ok(strstr(copy, "<p>two</p>") != NULL, "... its HTML");
+	tap_ok(strstr(copy, "\"linkedResources\":[{\"applicationName\":\"tasksync\",\"displayName\":\"tasksync\","
+				  "\"externalId\":\"0d9f7b9e-0000-4000-8000-000000000001\"},{\"applicationName\":\"Mail\",\"externalId\":\"x\"}]") != NULL,
+		   "... and the links of others, with ours");
+	task.value[TS_DESCRIPTION] = "three";
+	task.value[TS_STATUS] = "TODO";
+	copy = encoded(&task, TS_TODO_FIELDS, NULL);
+	tap_ok(strstr(copy, "<p>") == NULL && strstr(copy, "\"content\":\"three\"") != NULL, "what was changed here is ours");
+	tap_ok(strstr(copy, "\"status\":\"notStarted\"") != NULL, "... each of it");
+	opt = plain;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -567,5 +594,6 @@ main(int argc, char **argv)
 	test_rules();
 	test_recurrence_changes();
 	test_whole();
+	test_copy();
 	return tap_done();
 }

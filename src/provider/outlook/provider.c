@@ -59,7 +59,8 @@ static const TsOAuthKind outlook_oauth = {
 
 /*
  * The ids of tasks are good everywhere, so there is no scope.  Changes are
- * listed with a delay, of which nothing is documented but that it is there.
+ * listed with a delay, of which nothing is documented but that it is there; only
+ * a task whose creation is in doubt has to wait for it.
  */
 const TsProvider ts_outlook_provider = {
 	.type = "OUTLOOK",
@@ -68,7 +69,7 @@ const TsProvider ts_outlook_provider = {
 	.caps = TS_CAP_CONDITIONAL | TS_CAP_LISTS | TS_CAP_ACCOUNT,
 	.fetch_batch = GRAPH_BATCH,
 	.push_batch = GRAPH_BATCH,
-	.listing_lag = 15,
+	.listing_lag = 30,
 	.default_url = "https://graph.microsoft.com/v1.0",
 	.oauth = &outlook_oauth,
 	.check_settings = outlook_check_settings,

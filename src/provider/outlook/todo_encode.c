@@ -334,24 +334,95 @@ encode_fields(Encoder *e)
 	return encode_recurrence(e);
 }
 
+/* The members that a client may write, of each object in an array; "": none of those. */
+static void
+append_writable(StringInfo out, const TsJson *array, const char *const *names, int n)
+{
+	for (const TsJson *one = array ? array->first : NULL; one != NULL; one = one->next)
+	{
+		const char *application = ts_json_get_string(one, "applicationName");
+		StringInfoData object;
+
+		if (application != NULL && strcmp(application, TS_TODO_APPLICATION) == 0)
+			continue;
+		initStringInfo(&object);
+		ts_json_open(&object);
+		for (int i = 0; i < n; i++)
+		{
+			const TsJson *value = ts_json_get(one, names[i]);
+
+			if (value != NULL && value->kind != TS_JSON_NULL)
+				ts_json_put_raw(&object, names[i], value->raw, value->raw_len);
+		}
+		ts_json_close(&object);
+		appendStringInfo(out, "%s%s", out->len > 0 ? "," : "", object.data);
+	}
+}
+
+static void
+put_array(Encoder *e, const char *name, const StringInfo elements)
+{
+	if (elements->len > 0)
+		put_raw(e, name, psprintf("[%s]", elements->data));
+}
+
 /*
- * The marker by which a task is known again whose id was never learned: shown
- * to people as a link of the task.
+ * The links of a new task.  Ours is the marker by which it is known again when
+ * its id was never learned; people see it as a link of the task.  Those of other
+ * applications come along from the list that it leaves.
  */
 static void
-put_marker(Encoder *e, const char *marker)
+put_links(Encoder *e, const char *marker, const TsJson *copy)
 {
-	StringInfoData resource;
+	static const char *const writable[] = {"applicationName", "displayName", "externalId", "webUrl"};
+	StringInfoData links;
 
-	if (marker == NULL)
-		return;
-	initStringInfo(&resource);
-	appendStringInfoString(&resource, "[{");
-	ts_json_put_string(&resource, "applicationName", TS_TODO_APPLICATION);
-	ts_json_put_string(&resource, "displayName", TS_TODO_APPLICATION);
-	ts_json_put_string(&resource, "externalId", marker);
-	appendStringInfoString(&resource, "}]");
-	ts_json_put_raw(&e->patch, "linkedResources", resource.data, resource.len);
+	initStringInfo(&links);
+	if (marker != NULL)
+	{
+		StringInfoData ours;
+
+		initStringInfo(&ours);
+		ts_json_open(&ours);
+		ts_json_put_string(&ours, "applicationName", TS_TODO_APPLICATION);
+		ts_json_put_string(&ours, "displayName", TS_TODO_APPLICATION);
+		ts_json_put_string(&ours, "externalId", marker);
+		ts_json_close(&ours);
+		appendStringInfoString(&links, ours.data);
+	}
+	append_writable(&links, ts_json_get_kind(copy, "linkedResources", TS_JSON_ARRAY), writable,
+					lengthof(writable));
+	put_array(e, "linkedResources", &links);
+}
+
+/*
+ * What a task that moves from another list has there and we have no column for:
+ * its steps; and the service's own words for what was not changed here.
+ */
+static void
+take_along(Encoder *e, const TsJson *copy, const TsTask *shown)
+{
+	static const char *const writable[] = {"displayName", "isChecked"};
+	const TsJson *body = ts_json_get_kind(copy, "body", TS_JSON_OBJECT);
+	const TsJson *status = ts_json_get_kind(copy, "status", TS_JSON_STRING);
+	StringInfoData steps;
+
+	initStringInfo(&steps);
+	append_writable(&steps, ts_json_get_kind(copy, "checklistItems", TS_JSON_ARRAY), writable,
+					lengthof(writable));
+	put_array(e, "checklistItems", &steps);
+	if (body != NULL && shown->value[TS_DESCRIPTION] != NULL &&
+		ts_value_equal(TS_DESCRIPTION, shown->value[TS_DESCRIPTION], value_of(e, TS_DESCRIPTION)))
+	{
+		put_raw(e, "body", ts_json_raw(body));
+		e->changed &= ~BIT(TS_DESCRIPTION);
+	}
+	if (status != NULL &&
+		ts_value_equal(TS_STATUS, shown->value[TS_STATUS], value_of(e, TS_STATUS)))
+	{
+		put_raw(e, "status", ts_json_raw(status));
+		e->changed &= ~BIT(TS_STATUS);
+	}
 }
 
 static bool
@@ -395,6 +466,7 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 	Encoder		e = {
 		.task = task,.changed = changed & TS_TODO_FIELDS,.zone = ts_todo_zone(opt),.err = err
 	};
+	const TsJson *copy = NULL;
 	TsRemoteTask seen;
 
 	memset(err, 0, sizeof(*err));
@@ -411,11 +483,18 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 			return NULL;
 		e.seen = &seen.task;
 	}
+	else if (opt != NULL && opt->copy_of != NULL)
+	{
+		copy = ts_json_parse(opt->copy_of, opt->copy_len, err);
+		if (copy == NULL || !ts_todo_read(copy, opt, &seen, err))
+			return NULL;
+		take_along(&e, copy, &seen.task);
+	}
 	if (!encode_fields(&e))
 		return NULL;
 	if (onto != NULL)
 		return edited(&e);
-	put_marker(&e, opt != NULL ? opt->marker : NULL);
+	put_links(&e, opt != NULL ? opt->marker : NULL, copy);
 	ts_json_close(&e.patch);
 	return e.patch.data;
 }

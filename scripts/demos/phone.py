@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """The other side of scripts/demo: what a person does at a CalDAV app.
 
-    demo_phone.py URL fill                    makes two lists with tasks
-    demo_phone.py URL show                    prints every list
-    demo_phone.py URL set TITLE NAME VALUE    changes a property of a task
-    demo_phone.py URL delete TITLE
-    demo_phone.py URL wait TITLE [LINE]       waits until a task is there (with
+    phone.py URL fill                    makes two lists with tasks
+    phone.py URL show                    prints every list
+    phone.py URL set TITLE NAME VALUE    changes a property of a task
+    phone.py URL delete TITLE
+    phone.py URL wait TITLE [LINE]       waits until a task is there (with
                                               this line)
 
 Plain HTTP with the user "tasks" and the password "secret".  It keeps what it
