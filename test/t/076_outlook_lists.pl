@@ -19,7 +19,7 @@ sub writes { return join "\n", grep { /^ *(?:POST|PATCH|DELETE) (?!\S*batch)/ } 
 
 my %rich = (
 	html => '<html><body><p>Some <b>bold</b> text</p></body></html>', due => '2027-03-01', start => '2027-02-01', importance => 'high', categories => [ 'Red category', 'x' ],
-	reminder => '2027-02-28T08:00:00', zone => 'Europe/Berlin', status => 'waitingOnOthers', steps => [ 'one', { displayName => 'two', isChecked => JSON::PP::true() } ],
+	reminder => '2027-02-28T08:00:00', status => 'waitingOnOthers', steps => [ 'one', { displayName => 'two', isChecked => JSON::PP::true() } ],
 	links => [ { applicationName => 'Another', webUrl => 'https://example.com/x', displayName => 'there', externalId => '7' } ],
 	recurrence => { pattern => { type => 'weekly', interval => 1, daysOfWeek => ['monday'], firstDayOfWeek => 'monday' }, range => { type => 'numbered', startDate => '2027-03-01', numberOfOccurrences => 5 } });
 
@@ -239,7 +239,8 @@ subtest 'lists' => sub {
 	$world->sync;
 	is((scalar grep { $_->{displayName} eq 'Renamed here' } $graph->lists), 1, 'renamed here');
 	$graph->rename_list('Renamed here', 'Renamed there');
-	$world->sql("SELECT tasksync.task_lists('$world->{provider}')");
+	# looked at with the daily audit
+	$world->sql("UPDATE tasksync.mapping_state SET full_at = full_at - interval '2 days' WHERE mapping_id = '$mapping'");
 	$world->sync;
 	is($world->sql("SELECT name FROM tasksync.project WHERE id = '$project'"), 'Renamed there', 'renamed there');
 	is((scalar grep { $_->{displayName} eq 'Renamed there' } $graph->lists), 1, '... and it stays so');

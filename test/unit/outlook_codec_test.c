@@ -106,7 +106,7 @@ test_decode(void)
 	TsRemoteTask r = decoded(FULL);
 
 	tap_ok(r.is_task && !r.is_recurring, "a task");
-	tap_is(r.uid, "T1", "its id");
+	tap_is(r.uid, r.marker, "known by its marker, which it keeps in other lists");
 	tap_is(r.marker, "0d9f7b9e-0000-4000-8000-000000000009", "its marker");
 	tap_is(r.modified_at, "2026-01-02T10:00:00.123456+00:00", "its last change");
 	tap_is(r.task.value[TS_TITLE], "Paint", "title");

@@ -111,6 +111,17 @@ typedef struct GraphPull
 	int			nchanges;
 } GraphPull;
 
+/* What belongs to a task, and is shown with it only to who asks. */
+#define GRAPH_NBELONGINGS 2		/* linkedResources, checklistItems */
+
+/* A task that was shown without it, whoever asked. */
+typedef struct GraphBare
+{
+	int			index;			/* of op->ids */
+	char	   *task;			/* JSON */
+	char	   *belongings[GRAPH_NBELONGINGS];	/* arrays, as JSON; NULL: not known */
+} GraphBare;
+
 /* A FETCH's state. */
 typedef struct GraphFetch
 {
@@ -119,6 +130,9 @@ typedef struct GraphFetch
 	bool		plain;			/* without $expand */
 	int		   *gone;			/* those that are not there */
 	int			ngone;
+	GraphBare  *bare;
+	int			nbare;
+	int			asked;			/* belongings of those asked for so far, one by one */
 } GraphFetch;
 
 /* What a PUSH knows of each of its writes, beside TsPush. */
@@ -201,6 +215,7 @@ extern char *graph_cursor_delta(const char *cursor);
 extern char *graph_version(const TsJson *task);
 extern bool graph_is_version(const TsJson *task, const char *version);
 extern bool graph_is_whole(const TsJson *task);
+extern const char *const graph_belongings[GRAPH_NBELONGINGS];
 extern bool graph_has_belongings(const TsJson *task);
 extern TsObservation *graph_see_written(const TsJson *task, const char *id,
 										const char *sent, size_t sent_len);

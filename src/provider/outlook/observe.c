@@ -78,7 +78,7 @@ graph_is_whole(const TsJson *task)
 	return ts_json_get_string(task, "id") != NULL;
 }
 
-static const char *const belongings[] = {"linkedResources", "checklistItems"};
+const char *const graph_belongings[GRAPH_NBELONGINGS] = {"linkedResources", "checklistItems"};
 
 /*
  * graph_has_belongings
@@ -87,9 +87,9 @@ static const char *const belongings[] = {"linkedResources", "checklistItems"};
 bool
 graph_has_belongings(const TsJson *task)
 {
-	for (int i = 0; i < lengthof(belongings); i++)
+	for (int i = 0; i < GRAPH_NBELONGINGS; i++)
 	{
-		if (ts_json_get_kind(task, belongings[i], TS_JSON_ARRAY) == NULL)
+		if (ts_json_get_kind(task, graph_belongings[i], TS_JSON_ARRAY) == NULL)
 			return false;
 	}
 	return true;
@@ -106,19 +106,19 @@ graph_see_written(const TsJson *task, const char *id, const char *sent, size_t s
 {
 	TsObservation *obs = palloc0(sizeof(TsObservation));
 	TsError		err = {0};
-	const TsJson *known = ts_json_parse(sent, sent_len, &err);
+	const TsJson *known = sent != NULL ? ts_json_parse(sent, sent_len, &err) : NULL;
 	StringInfoData whole;
 
 	initStringInfo(&whole);
 	ts_json_open(&whole);
 	for (const TsJson *m = task->first; m != NULL; m = m->next)
 		ts_json_put_raw(&whole, m->name, m->raw, m->raw_len);
-	for (int i = 0; i < lengthof(belongings); i++)
+	for (int i = 0; i < GRAPH_NBELONGINGS; i++)
 	{
-		const TsJson *old = ts_json_get_kind(known, belongings[i], TS_JSON_ARRAY);
+		const TsJson *old = ts_json_get_kind(known, graph_belongings[i], TS_JSON_ARRAY);
 
-		if (old != NULL && ts_json_get(task, belongings[i]) == NULL)
-			ts_json_put_raw(&whole, belongings[i], old->raw, old->raw_len);
+		if (old != NULL && ts_json_get(task, graph_belongings[i]) == NULL)
+			ts_json_put_raw(&whole, graph_belongings[i], old->raw, old->raw_len);
 	}
 	ts_json_close(&whole);
 	obs->external_id = pstrdup(id);
