@@ -106,7 +106,7 @@ test_decode(void)
 	TsRemoteTask r = decoded(FULL);
 
 	tap_ok(r.is_task && !r.is_recurring, "a task");
-	tap_is(r.uid, "T1", "its id");
+	tap_is(r.uid, r.marker, "known by its marker, which it keeps in other lists");
 	tap_is(r.marker, "0d9f7b9e-0000-4000-8000-000000000009", "its marker");
 	tap_is(r.modified_at, "2026-01-02T10:00:00.123456+00:00", "its last change");
 	tap_is(r.task.value[TS_TITLE], "Paint", "title");
@@ -203,9 +203,15 @@ test_days(void)
 	opt.default_time_zone = "Europe/Berlin";
 	tap_is_int(bad, 0, "%d days in %d zones", n, (int) lengthof(zones));
 
-	/* a day that was set in another zone: the nearest midnight */
+	/* a day that was set in another zone: midnight where people live */
 	tap_is(decoded("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2024-10-24T10:00:00\",\"timeZone\":\"UTC\"}}").task.value[TS_DUE_DATE],
-		   "2024-10-25", "set at UTC-10, read at UTC+2");
+		   "2024-10-24", "set at UTC-10, read at UTC+2");
+	tap_is(decoded("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2024-10-23T11:00:00\",\"timeZone\":\"UTC\"}}").task.value[TS_DUE_DATE],
+		   "2024-10-24", "set at UTC+13, read at UTC+2");
+	tap_is(decoded("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2024-10-23T12:00:00\",\"timeZone\":\"UTC\"}}").task.value[TS_DUE_DATE],
+		   "2024-10-24", "set at UTC+12, read at UTC+2");
+	tap_is(decoded("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2024-10-23T15:30:00\",\"timeZone\":\"Tokyo Standard Time\"}}").task.value[TS_DUE_DATE],
+		   "2024-10-23", "a time that was given with the day");
 	tap_is(decoded("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2024-10-24T07:00:00\",\"timeZone\":\"UTC\"}}").task.value[TS_DUE_DATE],
 		   "2024-10-24", "set at UTC-7, read at UTC+2");
 	tap_is(decoded("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2024-10-24T22:00:00\",\"timeZone\":\"No Such Zone\"}}").task.value[TS_DUE_DATE],

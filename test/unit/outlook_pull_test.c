@@ -16,7 +16,7 @@
 #define LINK(name, rest) "\"@odata." name "\":\"" GRAPH LIST "/tasks/delta?" rest "\""
 #define WHOLE(id, etag) \
 	"{\"@odata.etag\":\"W/\\\"" etag "\\\"\",\"id\":\"" id "\",\"title\":\"t\",\"status\":\"notStarted\"," \
-	"\"importance\":\"normal\",\"isReminderOn\":false,\"body\":{\"content\":\"\",\"contentType\":\"text\"}}"
+	"\"importance\":\"normal\",\"isReminderOn\":false,\"body\":{\"content\":\"\",\"contentType\":\"text\"},\"linkedResources\":[],\"checklistItems\":[]}"
 #define PART(id, etag) "{\"@odata.etag\":\"W/\\\"" etag "\\\"\",\"id\":\"" id "\",\"importance\":\"high\"}"
 #define REMOVED(id) "{\"id\":\"" id "\",\"@removed\":{\"reason\":\"deleted\"}}"
 #define PAGE(items, link) "{\"@odata.context\":\"x\",\"value\":[" items "]," link "}"

@@ -15,7 +15,7 @@
 #define BATCH "POST /$batch"
 #define WHOLE(id, etag) \
 	"{\"@odata.etag\":\"W/\\\"" etag "\\\"\",\"id\":\"" id "\",\"title\":\"t\",\"status\":\"notStarted\"," \
-	"\"importance\":\"normal\",\"isReminderOn\":false,\"body\":{\"content\":\"\",\"contentType\":\"text\"}}"
+	"\"importance\":\"normal\",\"isReminderOn\":false,\"body\":{\"content\":\"\",\"contentType\":\"text\"},\"linkedResources\":[],\"checklistItems\":[]}"
 #define RESPONSES(parts) "{\"responses\":[" parts "]}"
 #define ANSWER(id, status, body) "{\"id\":\"" id "\",\"status\":" status ",\"headers\":{},\"body\":" body "}"
 #define REFUSAL "{\"error\":{\"code\":\"invalidRequest\",\"message\":\"Invalid JSON\",\"innerError\":{\"code\":\"InvalidModel\",\"request-id\":\"r-1\"}}}"
@@ -156,7 +156,7 @@ test_conditional(void)
 		{"PATCH " TASK("a"), NULL, 412, ""}, {"GET " TASK("a"), NULL, 200, WHOLE("a", "9")}, {NULL}
 	});
 	came_to(0, TS_OUTCOME_CONFLICT);
-	tap_is(pushed[0].seen->etag, "W/\"9\"", "what it is now");
+	tap_ok(pushed[0].seen == NULL, "what it is now is to be read, with all that belongs to it");
 	push("weak etags that never match", "u", HONOURED, (GraphReply[]) {
 		{"PATCH " TASK("a"), "If-Match", 412, ""}, {"GET " TASK("a"), NULL, 200, WHOLE("a", "1")},
 		{"PATCH " TASK("a"), NULL, 200, WHOLE("a", "2")}, {NULL}

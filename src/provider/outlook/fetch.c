@@ -6,14 +6,40 @@
  * That a task is not there is only believed when its list is: of a list that
  * was deleted, or is out of reach, all tasks seem gone.
  *
+ * A task is not whole without what belongs to it: its links, one of which may be
+ * our marker, and its steps, which a move takes along.  Where $expand is refused,
+ * or ignored, those are asked for one by one.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "provider/outlook/graph.h"
 
+#define ALL_OF_THEM "$top=100"	/* the service allows as many steps, and not as many links */
+
 static const GraphStep fetch_step;
+static const GraphStep belongings_step;
 static const GraphStep list_step;
+
+/* The next batch of belongings. */
+static void
+ask_for_belongings(GraphConversation *c)
+{
+	const TsOp *op = c->base.op;
+	GraphFetch *f = &c->fetch;
+
+	while (f->asked < f->nbare * GRAPH_NBELONGINGS && c->batch.n < c->batch.size)
+	{
+		char	   *task = graph_task_path(c, op->ids[f->bare[f->asked / GRAPH_NBELONGINGS].index]);
+
+		graph_batch_add(c, f->asked, "GET",
+						psprintf("%s/%s?" ALL_OF_THEM, task, graph_belongings[f->asked % GRAPH_NBELONGINGS]),
+						NULL, NULL);
+		f->asked++;
+	}
+	c->step = &belongings_step;
+}
 
 /* The next batch, or what is left to do after the last. */
 static void
@@ -23,6 +49,11 @@ fetch_next(GraphConversation *c)
 	GraphFetch *f = &c->fetch;
 
 	graph_batch_clear(c);
+	if (f->nbare > 0)
+	{
+		ask_for_belongings(c);
+		return;
+	}
 	f->under_way = f->next;
 	while (f->next < op->nids && c->batch.n < c->batch.size)
 	{
@@ -44,6 +75,7 @@ graph_fetch_begin(GraphConversation *c)
 {
 	c->fetch.plain = c->caps.no_expand;
 	c->fetch.gone = palloc(sizeof(int) * Max(c->base.op->nids, 1));
+	c->fetch.bare = palloc(sizeof(GraphBare) * GRAPH_BATCH);
 	fetch_next(c);
 }
 
@@ -68,6 +100,15 @@ take_part(GraphConversation *c, const GraphPart *part)
 
 	if (graph_is_missing(a))
 		c->fetch.gone[c->fetch.ngone++] = part->index;
+	else if (a->status / 100 == 2 && task != NULL && (id == NULL || strcmp(id, wanted) == 0) &&
+			 graph_is_whole(task) && !graph_has_belongings(task))
+	{
+		GraphBare  *bare = &c->fetch.bare[c->fetch.nbare++];
+
+		memset(bare, 0, sizeof(*bare));
+		bare->index = part->index;
+		bare->task = MemoryContextStrdup(c->base.cxt, ts_json_raw(task));
+	}
 	else if (a->status / 100 == 2 && task != NULL && (id == NULL || strcmp(id, wanted) == 0))
 	{
 		TsObservation *obs = observe(c, part->index);
@@ -150,6 +191,88 @@ static const GraphStep fetch_step = {
 	.failed = "could not read tasks of Outlook list",
 	.ask = graph_batch_ask,
 	.answer = fetch_answer,
+};
+
+/* The tasks, with what belongs to them, as if they had been shown so. */
+static void
+dress(GraphConversation *c)
+{
+	GraphFetch *f = &c->fetch;
+	MemoryContext old = MemoryContextSwitchTo(c->base.batch);
+
+	for (int i = 0; i < f->nbare; i++)
+	{
+		const GraphBare *bare = &f->bare[i];
+		TsObservation *obs = observe(c, bare->index);
+		TsError		err = {0};
+		const TsJson *task = ts_json_parse(bare->task, strlen(bare->task), &err);
+		StringInfoData whole;
+
+		initStringInfo(&whole);
+		ts_json_open(&whole);
+		for (const TsJson *m = task->first; m != NULL; m = m->next)
+			ts_json_put_raw(&whole, m->name, m->raw, m->raw_len);
+		for (int k = 0; k < GRAPH_NBELONGINGS; k++)
+		{
+			if (bare->belongings[k] != NULL && ts_json_get(task, graph_belongings[k]) == NULL)
+				ts_json_put_raw(&whole, graph_belongings[k], bare->belongings[k], strlen(bare->belongings[k]));
+		}
+		ts_json_close(&whole);
+		obs->etag = graph_version(task);
+		obs->payload = whole.data;
+		obs->payload_len = whole.len;
+	}
+	MemoryContextSwitchTo(old);
+	f->nbare = f->asked = 0;
+}
+
+/* Belongings that can't be read are not known; the task itself is. */
+static void
+belongings_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	GraphFetch *f = &c->fetch;
+	const GraphAnswer *worst = NULL;
+
+	if (graph_batch_trouble(c, a))
+	{
+		f->asked = c->batch.part[0].index;
+		fetch_next(c);
+		return;
+	}
+	if (!graph_batch_read(c, a))
+	{
+		graph_fail(c, a, graph_object(c));
+		return;
+	}
+	for (int i = 0; i < c->batch.n; i++)
+	{
+		const GraphPart *part = &c->batch.part[i];
+		const TsJson *value = ts_json_get_kind(part->answer.json, "value", TS_JSON_ARRAY);
+
+		if (ends_all(&part->answer))
+		{
+			if (worst == NULL || part->answer.retry_after > worst->retry_after)
+				worst = &part->answer;
+		}
+		else if (part->answer.status / 100 == 2 && value != NULL)
+			f->bare[part->index / GRAPH_NBELONGINGS].belongings[part->index % GRAPH_NBELONGINGS] =
+				MemoryContextStrdup(c->base.cxt, ts_json_raw(value));
+	}
+	if (worst != NULL)
+	{
+		graph_fail(c, worst, graph_object(c));
+		return;
+	}
+	if (f->asked == f->nbare * GRAPH_NBELONGINGS)
+		dress(c);
+	fetch_next(c);
+}
+
+static const GraphStep belongings_step = {
+	.doing = "fetching",
+	.failed = "could not read what belongs to tasks of Outlook list",
+	.ask = graph_batch_ask,
+	.answer = belongings_answer,
 };
 
 static void

@@ -66,6 +66,7 @@ typedef struct GraphCaps
 	bool		no_delta_expand;	/* a delta query can't be given $expand */
 	bool		no_expand;		/* … nor can the reading of a task */
 	bool		no_batch;
+	bool		no_steps;		/* a new task can't have its steps with it */
 	GraphIfMatch if_match;
 } GraphCaps;
 
@@ -111,6 +112,17 @@ typedef struct GraphPull
 	int			nchanges;
 } GraphPull;
 
+/* What belongs to a task, and is shown with it only to who asks. */
+#define GRAPH_NBELONGINGS 2		/* linkedResources, checklistItems */
+
+/* A task that was shown without it, whoever asked. */
+typedef struct GraphBare
+{
+	int			index;			/* of op->ids */
+	char	   *task;			/* JSON */
+	char	   *belongings[GRAPH_NBELONGINGS];	/* arrays, as JSON; NULL: not known */
+} GraphBare;
+
 /* A FETCH's state. */
 typedef struct GraphFetch
 {
@@ -119,6 +131,9 @@ typedef struct GraphFetch
 	bool		plain;			/* without $expand */
 	int		   *gone;			/* those that are not there */
 	int			ngone;
+	GraphBare  *bare;
+	int			nbare;
+	int			asked;			/* belongings of those asked for so far, one by one */
 } GraphFetch;
 
 /* What a PUSH knows of each of its writes, beside TsPush. */
@@ -127,12 +142,15 @@ typedef struct GraphWrite
 	const char *body;
 	bool		looked;			/* it is as it was when the change was planned */
 	bool		suspect;		/* 412, or (CREATE) 404: to be looked into */
+	const TsJson *steps;		/* CREATE: those that the new task is to have, and is yet to be seen with */
+	int			nsteps;			/* so many it has; -1: not known */
 } GraphWrite;
 
 typedef struct GraphPush
 {
 	GraphWrite *write;
 	bool		list_suspect;	/* a CREATE met a 404: is the list there? */
+	int			with_steps;		/* the write whose steps are looked at */
 } GraphPush;
 
 /* A LISTS' or LIST_CREATE's state. */
@@ -201,7 +219,10 @@ extern char *graph_cursor_delta(const char *cursor);
 extern char *graph_version(const TsJson *task);
 extern bool graph_is_version(const TsJson *task, const char *version);
 extern bool graph_is_whole(const TsJson *task);
-extern TsObservation *graph_see(const TsJson *task, const char *id);
+extern const char *const graph_belongings[GRAPH_NBELONGINGS];
+extern bool graph_has_belongings(const TsJson *task);
+extern TsObservation *graph_see_written(const TsJson *task, const char *id,
+										const char *sent, size_t sent_len);
 
 /* The operations. */
 extern void graph_lists_begin(GraphConversation *c);

@@ -78,19 +78,52 @@ graph_is_whole(const TsJson *task)
 	return ts_json_get_string(task, "id") != NULL;
 }
 
+const char *const graph_belongings[GRAPH_NBELONGINGS] = {"linkedResources", "checklistItems"};
+
 /*
- * graph_see
- *		An observation of the whole task, in CurrentMemoryContext, for what is
- *		found on the way.
+ * graph_has_belongings
+ *		Whether an answer shows what belongs to the task, if there is any.
+ */
+bool
+graph_has_belongings(const TsJson *task)
+{
+	for (int i = 0; i < GRAPH_NBELONGINGS; i++)
+	{
+		if (ts_json_get_kind(task, graph_belongings[i], TS_JSON_ARRAY) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * graph_see_written
+ *		An observation of the whole task, in CurrentMemoryContext, of the answer
+ *		to a write.  That does not show what belongs to the task, which is as it
+ *		was when the write was planned: "sent" has it.
  */
 TsObservation *
-graph_see(const TsJson *task, const char *id)
+graph_see_written(const TsJson *task, const char *id, const char *sent, size_t sent_len)
 {
 	TsObservation *obs = palloc0(sizeof(TsObservation));
+	TsError		err = {0};
+	const TsJson *known = sent != NULL ? ts_json_parse(sent, sent_len, &err) : NULL;
+	StringInfoData whole;
 
+	initStringInfo(&whole);
+	ts_json_open(&whole);
+	for (const TsJson *m = task->first; m != NULL; m = m->next)
+		ts_json_put_raw(&whole, m->name, m->raw, m->raw_len);
+	for (int i = 0; i < GRAPH_NBELONGINGS; i++)
+	{
+		const TsJson *old = ts_json_get_kind(known, graph_belongings[i], TS_JSON_ARRAY);
+
+		if (old != NULL && ts_json_get(task, graph_belongings[i]) == NULL)
+			ts_json_put_raw(&whole, graph_belongings[i], old->raw, old->raw_len);
+	}
+	ts_json_close(&whole);
 	obs->external_id = pstrdup(id);
 	obs->etag = graph_version(task);
-	obs->payload = ts_json_raw(task);
-	obs->payload_len = task->raw_len;
+	obs->payload = whole.data;
+	obs->payload_len = whole.len;
 	return obs;
 }

@@ -129,8 +129,7 @@ observe(GraphConversation *c, const TsJson *task, const char *id)
 	obs->gone = removed;
 	if (!removed)
 		obs->etag = again ? NULL : graph_version(task);
-	if (p->payloads && !removed && !again && graph_is_whole(task) &&
-		(p->expanded || c->caps.no_expand))
+	if (p->payloads && !removed && !again && graph_is_whole(task) && graph_has_belongings(task))
 	{
 		obs->payload = ts_json_raw(task);
 		obs->payload_len = task->raw_len;

@@ -17,6 +17,11 @@
  * What an answer shows of a task as it is now goes back with the outcome, so
  * that it need not be read again.
  *
+ * A task that is made anew in another list has its steps with it.  That a new
+ * task can is not documented either: where it is refused the steps come after
+ * it, and where it is accepted they are looked for, for the old task is about to
+ * be deleted.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -30,6 +35,8 @@ static const GraphStep probe_step;
 static const GraphStep look_step;
 static const GraphStep write_step;
 static const GraphStep list_step;
+static const GraphStep steps_step;
+static const GraphStep add_step_step;
 
 static void push_next(GraphConversation *c);
 
@@ -50,6 +57,41 @@ depends(GraphConversation *c, int i)
 	return p->outcome == TS_OUTCOME_PENDING && p->kind != TS_PUSH_CREATE;
 }
 
+/* A new task without its steps. */
+static char *
+without_steps(const char *body)
+{
+	TsError		err = {0};
+	const TsJson *root = ts_json_parse(body, strlen(body), &err);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ts_json_open(&out);
+	for (const TsJson *m = root->first; m != NULL; m = m->next)
+	{
+		if (strcmp(m->name, "checklistItems") != 0)
+			ts_json_put_raw(&out, m->name, m->raw, m->raw_len);
+	}
+	ts_json_close(&out);
+	return out.data;
+}
+
+/* The steps of a new task, if it has any. */
+static void
+note_steps(GraphConversation *c, GraphWrite *w)
+{
+	TsError		err = {0};
+	const TsJson *root = ts_json_parse(w->body, strlen(w->body), &err);
+
+	w->steps = ts_json_get_kind(root, "checklistItems", TS_JSON_ARRAY);
+	w->nsteps = -1;
+	if (w->steps != NULL && c->caps.no_steps)
+	{
+		w->body = without_steps(w->body);
+		w->nsteps = 0;
+	}
+}
+
 /* The outcome that needs no request, or PENDING. */
 static TsOutcome
 outcome_beforehand(GraphConversation *c, TsPush *p, GraphWrite *w)
@@ -63,7 +105,10 @@ outcome_beforehand(GraphConversation *c, TsPush *p, GraphWrite *w)
 			return TS_OUTCOME_REFUSED;
 	}
 	if (p->kind == TS_PUSH_CREATE)
+	{
+		note_steps(c, w);
 		return TS_OUTCOME_PENDING;
+	}
 	if (p->etag == NULL)
 		return TS_OUTCOME_CONFLICT;
 	if (p->kind == TS_PUSH_UPDATE && w->body == NULL)
@@ -140,6 +185,18 @@ anything_depends(GraphConversation *c)
 	return false;
 }
 
+/* A task that was made, and whose steps are yet to be seen; -1: none. */
+static int
+lacks_steps(GraphConversation *c)
+{
+	for (int i = 0; i < c->base.op->npush; i++)
+	{
+		if (push_at(c, i)->outcome == TS_OUTCOME_DONE && c->push.write[i].steps != NULL)
+			return i;
+	}
+	return -1;
+}
+
 /* The next step, from what is still open. */
 static void
 push_next(GraphConversation *c)
@@ -161,8 +218,11 @@ push_next(GraphConversation *c)
 		}
 	}
 	add_writes(c);
+	c->push.with_steps = lacks_steps(c);
 	if (c->batch.n > 0)
 		c->step = &write_step;
+	else if (c->push.with_steps >= 0)
+		c->step = c->push.write[c->push.with_steps].nsteps < 0 ? &steps_step : &add_step_step;
 	else if (c->push.list_suspect)
 		c->step = &list_step;
 }
@@ -288,11 +348,7 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 		w->looked = true;
 	}
 	else
-	{
-		if (graph_is_whole(a->json))
-			p->seen = graph_see(a->json, p->external_id);
-		settle(c, i, TS_OUTCOME_CONFLICT);
-	}
+		settle(c, i, TS_OUTCOME_CONFLICT);	/* to be read with all that belongs to it */
 	w->suspect = false;
 }
 
@@ -350,7 +406,11 @@ written(GraphConversation *c, int i, const GraphAnswer *a)
 		return;
 	}
 	if (p->kind == TS_PUSH_CREATE)
+	{
 		p->new_external_id = pstrdup(id);
+		if (c->push.write[i].nsteps == 0 && c->push.write[i].steps != NULL)
+			graph_learn(c, &c->caps.no_steps, true);
+	}
 
 	/* of another id: the next occurrence of a task that recurs */
 	if (p->kind != TS_PUSH_DELETE && id != NULL &&
@@ -358,7 +418,7 @@ written(GraphConversation *c, int i, const GraphAnswer *a)
 	{
 		p->new_etag = graph_version(task);
 		if (p->new_etag != NULL && graph_is_whole(task))
-			p->seen = graph_see(task, id);
+			p->seen = graph_see_written(task, id, p->payload, p->payload_len);
 	}
 	settle(c, i, TS_OUTCOME_DONE);
 }
@@ -410,6 +470,12 @@ take_outcome(GraphConversation *c, int i, const GraphAnswer *a)
 		settle(c, i, TS_OUTCOME_CONFLICT);
 	else if (graph_is_missing(a))
 		missing(c, i, a);
+	else if (graph_is_refused(a) && c->push.write[i].steps != NULL && c->push.write[i].nsteps < 0)
+	{
+		/* with its steps, maybe: again without them, and then we know */
+		c->push.write[i].body = without_steps(c->push.write[i].body);
+		c->push.write[i].nsteps = 0;
+	}
 	else if (graph_is_refused(a))
 		settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
 	else
@@ -473,6 +539,83 @@ static const GraphStep write_step = {
 	.failed = "could not write to Outlook list",
 	.ask = graph_batch_ask,
 	.answer = write_answer,
+	.sees_all = true,
+};
+
+/* ---------- the steps of new tasks ---------- */
+
+static char *
+steps_path(GraphConversation *c)
+{
+	return psprintf("%s/checklistItems",
+					graph_task_path(c, push_at(c, c->push.with_steps)->new_external_id));
+}
+
+static void
+ask_steps(GraphConversation *c, TsRequest *req)
+{
+	graph_request(c, req, "GET", psprintf("%s?$top=100", steps_path(c)), NULL);
+}
+
+static int
+count_elements(const TsJson *array)
+{
+	int			n = 0;
+
+	for (const TsJson *e = array->first; e != NULL; e = e->next)
+		n++;
+	return n;
+}
+
+/* One that can't be read is left as it is: that it was made is known, and of more account. */
+static void
+steps_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	GraphWrite *w = &c->push.write[c->push.with_steps];
+	const TsJson *value = a->status / 100 == 2 ? ts_json_get_kind(a->json, "value", TS_JSON_ARRAY) : NULL;
+
+	w->nsteps = value != NULL ? count_elements(value) : 0;
+	if (value == NULL || w->nsteps >= count_elements(w->steps))
+		w->steps = NULL;
+	else
+		graph_learn(c, &c->caps.no_steps, true);
+	push_next(c);
+}
+
+static const GraphStep steps_step = {
+	.doing = "checking",
+	.failed = "could not read the steps of a task of Outlook list",
+	.ask = ask_steps,
+	.answer = steps_answer,
+	.sees_all = true,
+};
+
+static void
+ask_add_step(GraphConversation *c, TsRequest *req)
+{
+	const GraphWrite *w = &c->push.write[c->push.with_steps];
+	const TsJson *step = w->steps->first;
+
+	for (int i = 0; i < w->nsteps; i++)
+		step = step->next;
+	graph_request(c, req, "POST", steps_path(c), ts_json_raw(step));
+}
+
+static void
+add_step_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	GraphWrite *w = &c->push.write[c->push.with_steps];
+
+	if (a->status / 100 != 2 || ++w->nsteps >= count_elements(w->steps))
+		w->steps = NULL;
+	push_next(c);
+}
+
+static const GraphStep add_step_step = {
+	.doing = "sending",
+	.failed = "could not add a step to a task of Outlook list",
+	.ask = ask_add_step,
+	.answer = add_step_answer,
 	.sees_all = true,
 };
 

@@ -14,6 +14,7 @@
 #include "task/winzones.h"
 
 #define HALF_A_DAY		(TS_SECS_PER_DAY / 2)
+#define FARTHEST_WEST	(10 * 3600)	/* seconds behind UTC */
 
 typedef struct Reading
 {
@@ -88,10 +89,26 @@ instant_of(const Reading *reading, const char *zone, int64 *utc_seconds)
 		ts_zone_to_utc(reading->zone != NULL ? reading->zone : zone, &wall, utc_seconds);
 }
 
+/* The midnight that a day begins with, of any second in it. */
+static int64
+midnight_before(int64 seconds)
+{
+	int64		of_day = seconds % TS_SECS_PER_DAY;
+
+	return seconds - (of_day < 0 ? of_day + TS_SECS_PER_DAY : of_day);
+}
+
 /*
  * The service keeps a day as the instant of its midnight in the zone of whoever
- * set it.  Midnight on the clock is that day, whatever the zone; any other time
- * is midnight elsewhere: the midnight of our zone that is nearest.
+ * set it, which it does not tell: it shows the instant in UTC.  Midnight on the
+ * clock is that day, whatever the zone.  An instant that is midnight in our zone
+ * is that day here.  Any other was set elsewhere, and where is known well enough:
+ * people live from ten hours behind UTC to fourteen before it, and hardly any of
+ * them beyond, so that an instant up to 10:00 is midnight west of Greenwich, and a
+ * later one the next day's midnight east of it.
+ *
+ * A zone that is told, and in which it is not midnight, has a time that somebody
+ * gave with the day: that is dropped.
  */
 bool
 ts_todo_date(const TsJson *value, const char *zone, char **result, TsError *err)
@@ -100,7 +117,6 @@ ts_todo_date(const TsJson *value, const char *zone, char **result, TsError *err)
 	TsCivil		wall;
 	int64		utc;
 	int64		seconds;
-	int64		days;
 
 	*result = NULL;
 	if (!read_value(value, &reading, err))
@@ -108,12 +124,17 @@ ts_todo_date(const TsJson *value, const char *zone, char **result, TsError *err)
 	if (!reading.is_set)
 		return true;
 	seconds = reading.wall;
-	if (seconds % TS_SECS_PER_DAY != 0 && reading.zone != NULL &&
-		instant_of(&reading, zone, &utc) && ts_zone_from_utc(zone, utc, &wall))
-		seconds = ts_wall_seconds(&wall);
-	seconds += HALF_A_DAY;
-	days = seconds / TS_SECS_PER_DAY - (seconds % TS_SECS_PER_DAY < 0);
-	if (!ts_wall_from_seconds(days * TS_SECS_PER_DAY, &wall))
+	if (seconds % TS_SECS_PER_DAY != 0)
+	{
+		if (reading.zone == NULL)
+			seconds += HALF_A_DAY;
+		else if (instant_of(&reading, zone, &utc) && ts_zone_from_utc(zone, utc, &wall) &&
+				 ts_wall_seconds(&wall) % TS_SECS_PER_DAY == 0)
+			seconds = ts_wall_seconds(&wall);
+		else if (strcmp(reading.zone, "UTC") == 0)
+			seconds += TS_SECS_PER_DAY - FARTHEST_WEST - 1;
+	}
+	if (!ts_wall_from_seconds(midnight_before(seconds), &wall))
 		return bad_value(err, ts_json_get_string(value, "dateTime"));
 	*result = ts_date_text(&wall);
 	return true;

@@ -192,8 +192,10 @@ ts_todo_read(const TsJson *root, const TsCodecOptions *opt, TsRemoteTask *out, T
 		!ts_todo_rule(ts_json_get(root, "recurrence"), &task->value[TS_RECURRENCE_RULE], err))
 		return false;
 	out->is_recurring = task->value[TS_RECURRENCE_RULE] != NULL;
-	out->uid = id != NULL ? pstrdup(id) : NULL;
 	out->marker = read_marker(ts_json_get_kind(root, "linkedResources", TS_JSON_ARRAY));
+
+	/* moved to another list in the app, a task has another id, and still its links */
+	out->uid = out->marker != NULL ? out->marker : id != NULL ? pstrdup(id) : NULL;
 	if (modified != NULL && ts_timestamp_parse(modified, &usec))
 		out->modified_at = ts_timestamp_text(usec);
 	return true;

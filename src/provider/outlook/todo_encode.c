@@ -395,6 +395,17 @@ put_links(Encoder *e, const char *marker, const TsJson *copy)
 	put_array(e, "linkedResources", &links);
 }
 
+/* The object that a new one takes the place of is deleted after it: files would be, too. */
+static bool
+is_portable(const TsJson *copy, TsError *err)
+{
+	if (!ts_json_get_bool(copy, "hasAttachments"))
+		return true;
+	ts_error(err, "22023", "a task with attachments can't be moved to another list of Outlook from here");
+	ts_error_hint(err, "Move it in Microsoft To Do, or move the task back to its project.");
+	return false;
+}
+
 /*
  * What a task that moves from another list has there and we have no column for:
  * its steps; and the service's own words for what was not changed here.
@@ -487,6 +498,8 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 	{
 		copy = ts_json_parse(opt->copy_of, opt->copy_len, err);
 		if (copy == NULL || !ts_todo_read(copy, opt, &seen, err))
+			return NULL;
+		if (!is_portable(copy, err))
 			return NULL;
 		take_along(&e, copy, &seen.task);
 	}
