@@ -158,30 +158,6 @@ is_understood(const char *body, size_t len, bool *missing)
 	return understood;
 }
 
-/* The next body: up to a line of two percent signs. */
-static char *
-take_body(FuzzInput *in, size_t *len)
-{
-	StringInfoData body;
-
-	initStringInfo(&body);
-	while (in->len > 0)
-	{
-		const char *lf = memchr(in->data, '\n', in->len);
-		size_t		n = lf != NULL ? lf - in->data + 1 : in->len;
-		bool		is_end = n >= 2 && in->data[0] == '%' && in->data[1] == '%';
-
-		if (!is_end)
-			appendBinaryStringInfo(&body, in->data, n);
-		in->data += n;
-		in->len -= n;
-		if (is_end)
-			break;
-	}
-	*len = body.len;
-	return body.data;
-}
-
 static char *
 take_headers(FuzzInput *in)
 {
@@ -227,7 +203,7 @@ answer(Watch *w, const TsRequest *req)
 	char	   *headers = take_headers(&w->in);
 	TsConversation before = *w->conv;
 	size_t		len;
-	char	   *body = take_body(&w->in, &len);
+	char	   *body = fuzz_body(&w->in, &len);
 	bool		understood;
 	bool		wants_xml = strcmp(req->method, "PROPFIND") == 0 || strcmp(req->method, "REPORT") == 0;
 

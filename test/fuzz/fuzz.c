@@ -147,6 +147,30 @@ fuzz_line(FuzzInput *in, char end)
 	return line;
 }
 
+/* The body of an answer: up to a line that begins with two percent signs. */
+char *
+fuzz_body(FuzzInput *in, size_t *len)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	while (in->len > 0)
+	{
+		const char *lf = memchr(in->data, '\n', in->len);
+		size_t		n = lf != NULL ? lf - in->data + 1 : in->len;
+		bool		is_end = n >= 2 && in->data[0] == '%' && in->data[1] == '%';
+
+		if (!is_end)
+			appendBinaryStringInfo(&body, in->data, n);
+		in->data += n;
+		in->len -= n;
+		if (is_end)
+			break;
+	}
+	*len = body.len;
+	return body.data;
+}
+
 /* The rest as a string, up to its first NUL. */
 char *
 fuzz_rest(FuzzInput *in)

@@ -62,6 +62,7 @@ typedef struct FuzzInput
 
 extern uint32 fuzz_below(FuzzInput *in, uint32 n);
 extern char *fuzz_line(FuzzInput *in, char end);
+extern char *fuzz_body(FuzzInput *in, size_t *len);
 extern char *fuzz_rest(FuzzInput *in);
 
 /* Properties that many results share. */

@@ -176,30 +176,6 @@ check_request(const TsRequest *req)
 	fuzz_check(req->body == NULL || ts_json_parse(req->body, req->body_len, &err) != NULL, "%s", req->body);
 }
 
-/* The next body: up to a line of two percent signs. */
-static char *
-take_body(FuzzInput *in, size_t *len)
-{
-	StringInfoData body;
-
-	initStringInfo(&body);
-	while (in->len > 0)
-	{
-		const char *lf = memchr(in->data, '\n', in->len);
-		size_t		n = lf != NULL ? lf - in->data + 1 : in->len;
-		bool		is_end = n >= 2 && in->data[0] == '%' && in->data[1] == '%';
-
-		if (!is_end)
-			appendBinaryStringInfo(&body, in->data, n);
-		in->data += n;
-		in->len -= n;
-		if (is_end)
-			break;
-	}
-	*len = body.len;
-	return body.data;
-}
-
 static bool
 is_write(const TsRequest *req)
 {
@@ -213,7 +189,7 @@ answer(Watch *w, const TsRequest *req)
 	char	   *line = fuzz_line(&w->in, '\n');
 	TsResponse	resp = {.status = atoi(line),.url = req->url,.body = ""};
 
-	resp.body = take_body(&w->in, &resp.body_len);
+	resp.body = fuzz_body(&w->in, &resp.body_len);
 	if (resp.status < 200 || resp.status > 599)
 		resp.status = 0;
 	resp.retry_after = strchr(line, ' ') ? ts_retry_after(strchr(line, ' ') + 1, 1795348800) : -1;
