@@ -10,6 +10,10 @@
  * "dependsOn" is not used: a part that failed would keep the others from being
  * tried.
  *
+ * What a mailbox does not get to at once may be put off or turned away.  If some
+ * parts are turned away and others are not, the next batches are smaller: what
+ * is sent again, when the service allows it, would meet the same fate otherwise.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -17,6 +21,16 @@
 #include "provider/outlook/graph.h"
 
 #define MAX_BATCH_BYTES (1024 * 1024)
+
+/*
+ * graph_batch_begin
+ *		How many parts a batch of this conversation may have.
+ */
+void
+graph_batch_begin(GraphConversation *c)
+{
+	c->batch.size = c->caps.no_batch ? 1 : c->caps.small_batches ? GRAPH_SMALL_BATCH : GRAPH_BATCH;
+}
 
 void
 graph_batch_clear(GraphConversation *c)
@@ -116,6 +130,21 @@ graph_batch_trouble(GraphConversation *c, const GraphAnswer *a)
 	return true;
 }
 
+/* Were some parts turned away, and others not? */
+static void
+learn_size(GraphConversation *c)
+{
+	GraphBatch *b = &c->batch;
+	int			nbusy = 0;
+
+	for (int i = 0; i < b->n; i++)
+		nbusy += b->part[i].answer.status == 429;
+	if (nbusy == 0 || nbusy == b->n || b->n <= GRAPH_SMALL_BATCH)
+		return;
+	graph_learn(c, &c->caps.small_batches, true);
+	b->size = Min(b->size, GRAPH_SMALL_BATCH);
+}
+
 /* A header of a part, names in any case. */
 static const char *
 part_header(const TsJson *part, const char *name)
@@ -187,5 +216,6 @@ graph_batch_read(GraphConversation *c, const GraphAnswer *a)
 		part->answer.retry_after = part_retry_after(r);
 		part->answer.request_id = part_header(r, "request-id");
 	}
+	learn_size(c);
 	return true;
 }

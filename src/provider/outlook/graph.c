@@ -78,7 +78,7 @@ graph_begin(const TsSite *site, const TsOp *op)
 	c->scratch = AllocSetContextCreate(c->base.cxt, "tasksync Graph request",
 									   ALLOCSET_DEFAULT_SIZES);
 	graph_caps_load(&c->caps, op->caps);
-	c->batch.size = c->caps.no_batch ? 1 : GRAPH_BATCH;
+	graph_batch_begin(c);
 	name_requests(c);
 	if (!ts_base_url(site->url != NULL ? site->url : ts_outlook_provider.default_url, &c->site))
 	{

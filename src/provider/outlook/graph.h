@@ -26,6 +26,7 @@
 #include "provider/provider.h"
 
 #define GRAPH_BATCH		20		/* parts of a $batch, by the service's rules */
+#define GRAPH_SMALL_BATCH 4		/* … that a mailbox works on at the same time */
 #define GRAPH_EXPAND	"$expand=linkedResources,checklistItems"
 
 typedef struct GraphConversation GraphConversation;
@@ -66,6 +67,7 @@ typedef struct GraphCaps
 	bool		no_delta_expand;	/* a delta query can't be given $expand */
 	bool		no_expand;		/* … nor can the reading of a task */
 	bool		no_batch;
+	bool		small_batches;	/* parts beyond a few are turned away */
 	bool		no_steps;		/* a new task can't have its steps with it */
 	GraphIfMatch if_match;
 } GraphCaps;
@@ -201,6 +203,7 @@ extern bool graph_common_trouble(GraphConversation *c, const GraphAnswer *a);
 extern const char *graph_object(const GraphConversation *c);
 
 /* batch.c */
+extern void graph_batch_begin(GraphConversation *c);
 extern void graph_batch_clear(GraphConversation *c);
 extern void graph_batch_add(GraphConversation *c, int index, const char *method, const char *path,
 							const char *etag, const char *body);

@@ -89,6 +89,7 @@ graph_pull_begin(GraphConversation *c)
 		graph_learn(c, &c->caps.no_delta, false);
 		graph_learn(c, &c->caps.no_delta_expand, false);
 		graph_learn(c, &c->caps.no_expand, false);
+		graph_learn(c, &c->caps.small_batches, false);
 	}
 	if (c->caps.no_delta)
 		begin_listing(c);

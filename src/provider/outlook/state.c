@@ -20,6 +20,7 @@ static const struct
 	{"no_delta_expand", offsetof(GraphCaps, no_delta_expand)},
 	{"no_expand", offsetof(GraphCaps, no_expand)},
 	{"no_batch", offsetof(GraphCaps, no_batch)},
+	{"small_batches", offsetof(GraphCaps, small_batches)},
 	{"no_steps", offsetof(GraphCaps, no_steps)},
 };
 
