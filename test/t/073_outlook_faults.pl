@@ -1,0 +1,313 @@
+# A Microsoft Graph that fails in every way that services do, and a worker that
+# dies at any of its steps: nothing is doubled, nothing is lost, and the token
+# goes nowhere else.
+use strict;
+use warnings FATAL => 'all';
+
+use CrashWorld;
+use OutlookWorld;
+use TasksyncTest;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $graph = TasksyncTest::Graph->new;
+my $node = tasks_node('faults', conf => "tasksync.push_delay = '1 h'\ntasksync.max_attempts = 1\ntasksync.request_timeout = '5 s'\n");
+my $world = OutlookWorld->new($node, $graph);
+my $quiet = "(SELECT count(*) FROM tasksync.sync_job WHERE status IN ('PENDING', 'RUNNING')) = 0";
+
+sub account_status { return $world->sql("SELECT string_agg(DISTINCT status, ' ') FROM tasksync.connected_account") }
+sub writes_of { my ($method) = @_; return scalar grep { /^ *$method (?!\S*batch)/ } $graph->requests }
+
+# Syncs until one succeeds
+sub sync_until_done
+{
+	my ($mapped, $tries) = @_;
+
+	foreach (1 .. $tries // 12)
+	{
+		return $_ if $world->sync_state($mapped) eq '00000';
+	}
+	return 0;
+}
+
+# What a create in doubt has made may show late: as if that time had passed
+sub pass_doubt { return $world->sql("UPDATE tasksync.task_intent SET in_doubt_since = in_doubt_since - interval '1 min'") }
+
+# Edits of all kinds, on both sides; %$expected: what is to be on both then
+sub edits
+{
+	my ($mapped, $other, $round) = @_;
+
+	$world->sql(<<SQL);
+	INSERT INTO tasksync.task (project_id, title) SELECT '$mapped->{project}', 'New $round.' || n FROM generate_series(1, 3) n;
+	UPDATE tasksync.task SET description = 'edited $round' WHERE project_id = '$mapped->{project}' AND title IN ('Task 1', 'Task 2', 'Task 3');
+	DELETE FROM tasksync.task WHERE project_id = '$mapped->{project}' AND title = 'Task 4';
+SQL
+	$world->sql("UPDATE tasksync.task SET project_id = '$other->{project}' WHERE project_id = '$mapped->{project}' AND title = 'Task 5'") if $other;
+	$world->edit($mapped, 'Task 6', text => "there $round");
+	$world->remove($mapped, 'Task 7');
+	$world->add($mapped, "Theirs $round");
+	return;
+}
+
+sub after_edits { my ($round) = @_; return join ', ', map({ "New $round.$_" } 1 .. 3), 'Task 1', 'Task 2', 'Task 3', map({ "Task $_" } 6, 8, 9), "Theirs $round" }
+sub nine { return [ map { "Task $_" } 1 .. 9 ] }
+
+subtest 'answers that are lost' => sub {
+	my $m = $world->map_list('Lost');
+	$world->insert($m, title => "'One'");
+	$graph->mode('graph POST ~/tasks$ lost times 1');
+	$world->sync_state($m);
+	$graph->mode;
+	ok(sync_until_done($m), 'a create whose answer was lost');
+	is($world->titles_there($m), 'One', '... is there once');
+	is($world->titles($m), 'One', '... and here');
+	is($world->errors($m), '', '... and known');
+	$world->sql("INSERT INTO tasksync.task (project_id, title) SELECT '$m->{project}', 'Many ' || n FROM generate_series(10, 29) n");
+	$graph->mode('graph POST ~batch lost times 1');
+	$world->sync_state($m);
+	$graph->mode;
+	ok(sync_until_done($m), 'twenty at once');
+	is($world->titles_there($m), join(', ', map({ "Many $_" } 10 .. 29), 'One'), '... are there once');
+	is($world->titles($m), $world->titles_there($m), '... and here');
+	$world->at_rest($m, 'at rest');
+
+	# where the marker is not shown unless it is asked for
+	foreach my $options ({ expand => 'ignored', delta_expand => 'ignored' }, { expand => 'refused', delta_expand => 'refused', echo_children => 'off' }, { delta_lag => 700 })
+	{
+		$graph->set(%$options);
+		my $name = join ' ', %$options{ sort keys %$options };
+		$world->insert($m, title => "'$name'");
+		$graph->mode('graph POST ~/tasks$ lost times 1');
+		$world->sync_state($m);
+		$graph->mode;
+		sync_until_done($m) foreach 1 .. 2;
+		sleep 0.8 if $options->{delta_lag};
+		sync_until_done($m) foreach 1 .. 2;
+		is((scalar grep { $_->{title} eq $name } $world->tasks_there($m)), 1, "$name: there once");
+		is($world->titles($m), $world->titles_there($m), '... and here');
+		$graph->set(expand => 'honoured', delta_expand => 'honoured', echo_children => 'on', delta_lag => 0);
+	}
+
+	# lost answers of other writes
+	$world->update($m, 'One', "description = 'edited'");
+	$graph->mode('graph PATCH lost times 1');
+	$world->sync_state($m);
+	$graph->mode;
+	ok(sync_until_done($m), 'an edit whose answer was lost');
+	is($world->task_there($m, 'One')->{body}{content}, 'edited', '... is there');
+	is($world->sql("SELECT count(*) FROM tasksync.task_conflict WHERE mapping_id = '$m->{mapping}'"), '0', '... and no conflict');
+	$world->delete($m, 'One');
+	$graph->mode('graph DELETE lost times 1');
+	$world->sync_state($m);
+	$graph->mode;
+	ok(sync_until_done($m), 'a deletion whose answer was lost');
+	unlike($world->titles_there($m), qr/One/, '... is done');
+	$world->at_rest($m, 'at rest again');
+};
+
+sub set_attempts
+{
+	my ($attempts) = @_;
+
+	$node->append_conf('postgresql.conf', "tasksync.max_attempts = $attempts");
+	$node->reload;
+	wait_until($node, "SELECT current_setting('tasksync.max_attempts') = '$attempts'");
+	return;
+}
+
+# Each job tries again by itself, and not before it may
+subtest 'a service that is busy' => sub {
+	set_attempts(6);
+	$graph->set(early_retry => 'violation');
+	foreach my $mode ('throttle 1.2 times 2', 'retry-after 1 times 2', 'part throttle 1 times 5', 'part PATCH throttle 0.3 skip 1 times 1')
+	{
+		my ($a, $b) = ($world->map_list("Busy $mode", tasks => nine()), $world->map_list("Busy, too, $mode"));
+		edits($a, $b, 1);
+		$graph->mode($mode);
+		is($world->sync_state($a), '00000', "$mode: done in the end");
+		$graph->mode;
+		ok(sync_until_done($b) && sync_until_done($a), '... with what was moved');
+		is($world->titles($a) . '|' . $world->titles($b), after_edits(1) . '|Task 5', '... here');
+		is($world->titles_there($a) . '|' . $world->titles_there($b), after_edits(1) . '|Task 5', '... and there');
+		is(account_status(), 'OK', '... and nobody has to sign in');
+		$world->at_rest($a, 'at rest');
+	}
+	$graph->set(early_retry => 'allowed');
+	set_attempts(1);
+};
+
+subtest 'other errors' => sub {
+	my $other = $world->map_list('Other');
+	my $round = 0;
+	foreach my $mode ('status 503 times 2', 'status 500 times 3', 'fail-after 500 times 3', 'graph POST fail-after 500 times 2', 'graph POST ~batch fail-after 503 times 2', 'part POST fail-after 500 times 2',
+		'part PATCH fail-after 500 times 2', 'part DELETE fail-after 500 times 1', 'part status 500 times 4', 'part POST status 409 times 1', 'truncate times 3', 'graph POST truncate times 2', 'html times 2',
+		'graph POST html times 1', 'empty times 3', 'graph POST empty times 2', 'array times 3', 'graph POST array times 1', 'close times 3', 'lost skip 1 times 2', 'loop times 1', 'graph POST ~batch status 400 times 1', 'graph POST ~batch status 501 times 1')
+	{
+		my $a = $world->map_list('Trouble ' . ++$round, tasks => nine());
+		my $arrived = $world->titles_there($other);
+		edits($a, undef, $round);
+		$world->sql("SELECT tasksync.update_mapping('$other->{mapping}', sync_enabled => false)") if $round == 1;
+		$graph->mode($mode);
+		$world->sync_state($a) foreach 1 .. 3;
+		$graph->mode;
+		$world->sql("SELECT tasksync.retry_failed('$a->{mapping}')");
+		sync_until_done($a);
+		pass_doubt();
+		ok(sync_until_done($a), "$mode: done in the end");
+		my $expected = after_edits($round) =~ s/Task 6/Task 5, Task 6/r;
+		is($world->titles($a), $expected, '... here');
+		is($world->titles_there($a), $expected, '... and there');
+		is($world->value($a, 'Task 6', 'description'), "there $round", '... with their edits');
+		is(OutlookWorld::plain_text($world->task_there($a, 'Task 2')->{body}), "edited $round", '... and ours');
+		is($world->differences($a) . $world->errors($a), '', '... and all agrees');
+		is(account_status(), 'OK', '... and nobody has to sign in');
+		$world->sql("SELECT tasksync.update_mapping('$a->{mapping}', sync_enabled => false)");
+	}
+};
+
+subtest 'other hosts' => sub {
+	my $elsewhere = TasksyncTest::Hostile->new;
+	my $m = $world->map_list('Hosts', tasks => [ map { "Task $_" } 1 .. 25 ]);
+	my $root = 'http://127.0.0.1:' . $elsewhere->port;
+	$graph->set(max_page_size => 5);
+	foreach my $mode ("link-host $root", "redirect $root", "link-host http://localhost:" . $graph->port, 'link-host http://127.0.0.1.example.com')
+	{
+		$graph->control('expire_deltas');
+		$graph->mode($mode);
+		$world->add($m, "New with $mode");
+		like($world->sync_state($m), qr/^(?:42501|TS50[23])$/, "$mode: refused");
+		$graph->mode;
+		is(join(' ', $elsewhere->requests), '', '... and nothing is sent there');
+		ok(sync_until_done($m), '... and then all is well');
+		is($world->titles($m), $world->titles_there($m), '... with all tasks');
+	}
+	$graph->set(max_page_size => 100);
+	is(account_status(), 'OK', 'nobody has to sign in');
+	$world->at_rest($m, 'at rest');
+};
+
+subtest 'a token that expires in the middle' => sub {
+	my $account = $world->sql("SELECT tasksync.add_account('OUTLOOK', 'expires', '{\"client_id\": \"5f0c2b1e-1b9a-4b55-9c0e-2f6b1f7d3a11\", \"refresh_token\": \""
+		  . $graph->token(user => 'bert')->{refresh_token} . "\"}', '{\"base_url\": \"" . $graph->url . '", "login_url": "' . $graph->login_url . "\"}')");
+	my $provider = $world->sql("SELECT tasksync.add_provider('OUTLOOK', 'expiring', account_id => '$account')");
+	my $bert = bless { %$world, provider => $provider, user => 'bert' }, 'OutlookWorld';
+	my $list = $bert->there('make_list', name => 'Long')->{id};
+	$bert->there('add_task', list => $list, title => "Task $_") foreach 1 .. 60;
+	$graph->set(max_page_size => 5, latency => 120, expires_in => 1);
+	my $m = $bert->map_list('Long', list => $list);
+	is($bert->titles($m), $bert->titles_there($m), 'many pages, and a token for a second');
+	$bert->sql("UPDATE tasksync.task SET description = 'x' WHERE project_id = '$m->{project}'");
+	$bert->sync($m);
+	is((scalar grep { $_->{body}{content} eq 'x' } $bert->tasks_there($m)), 60, '... and many edits');
+	$graph->set(max_page_size => 100, latency => 0, expires_in => 3600);
+	$graph->mode('graph unauthorized skip 1 times 1');
+	$bert->sql("UPDATE tasksync.task SET description = 'y' WHERE project_id = '$m->{project}'");
+	$bert->sync($m);
+	$graph->mode;
+	is((scalar grep { $_->{body}{content} eq 'y' } $bert->tasks_there($m)), 60, 'refused once in the middle');
+	is($bert->sql("SELECT status FROM tasksync.connected_account WHERE id = '$account'"), 'OK', 'nobody has to sign in');
+	$bert->at_rest($m, 'at rest');
+	$bert->sql("SELECT tasksync.update_provider('$provider', enabled => false)");
+};
+
+subtest 'chaos' => sub {
+	foreach my $seed (1 .. 3)
+	{
+		my ($a, $b) = ($world->map_list("Chaos $seed", tasks => nine()), $world->map_list("Chaos, too $seed"));
+		$graph->mode("chaos $seed 30");
+		edits($a, $b, $seed);
+		foreach (1 .. 6)
+		{
+			$world->sync_state($_) foreach $a, $b;
+			$world->sql("SELECT tasksync.set_credentials(id, '{\"access_token\": \"$world->{token}\"}') FROM tasksync.connected_account WHERE label LIKE '%'  AND status = 'NEEDS_AUTH'");
+		}
+		$graph->mode;
+		$world->sql("SELECT tasksync.set_credentials(id, '{\"access_token\": \"$world->{token}\"}') FROM tasksync.connected_account WHERE status = 'NEEDS_AUTH'");
+		$world->sql("SELECT tasksync.retry_failed()");
+		sync_until_done($_) foreach $a, $b;
+		pass_doubt();
+		ok(sync_until_done($_), "seed $seed: done in the end") foreach $a, $b, $a, $b, $a;
+		is($world->titles($a) . '|' . $world->titles($b), after_edits($seed) . '|Task 5', '... here');
+		is($world->titles_there($a) . '|' . $world->titles_there($b), after_edits($seed) . '|Task 5', '... and there');
+		$world->at_rest($_, 'at rest') foreach $a, $b;
+	}
+};
+
+#
+# A worker that dies: at each step of a sync, or as many as there is time for.
+# TASKSYNC_SECONDS and TASKSYNC_FIRST are its options.
+#
+$node->append_conf('postgresql.conf', "tasksync.databases = 'none'");
+$node->reload;
+wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+
+# A worker that is to end at a step of a sync of the provider; whether it did
+sub crash_at
+{
+	my ($step) = @_;
+
+	$world->sql("SELECT tasksync.sync_provider('$world->{provider}')");
+	# one that dies at once has not started, to start_worker
+	sqlstate($node, "SET tasksync.crash_at = $step; SET tasksync.crash_mode = 'fatal'; SELECT tasksync.start_worker()");
+	wait_until($node, "SELECT count(*) = 0 OR $quiet FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+	sleep 0.05;
+	my $alive = $world->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+	$world->sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+	return !$alive;
+}
+
+sub finish_syncing
+{
+	$world->sql('SELECT tasksync.start_worker()');
+	$world->sync;
+	if ($world->sql('SELECT count(*) FROM tasksync.task_intent'))
+	{
+		pass_doubt();
+		$world->sync;
+	}
+	$world->sync;
+	$world->sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+	return;
+}
+
+subtest 'a worker that dies' => sub {
+	my $until = time + ($ENV{TASKSYNC_SECONDS} // 15);
+	my $stride = $ENV{TASKSYNC_SECONDS} ? 1 : 4;
+	$world->sql("SELECT tasksync.delete_mapping(id) FROM tasksync.task_list_mapping");
+	$world->sql('SELECT tasksync.start_worker()');
+	my ($a, $b) = map { $world->map_list("Crash $_") } qw(A B);
+	$world->sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+	my ($step, $untouched, $crashes) = ($ENV{TASKSYNC_FIRST} // ($stride == 1 ? 1 : 1 + int rand $stride), 0, 0);
+
+	while (!$untouched && time < $until)
+	{
+		$world->sql(<<SQL);
+		INSERT INTO tasksync.task (project_id, title) VALUES ('$a->{project}', 'Create $step'), ('$a->{project}', 'Update $step'), ('$a->{project}', 'Delete $step'), ('$a->{project}', 'Move $step');
+SQL
+		finish_syncing();
+		$world->sql(<<SQL);
+		INSERT INTO tasksync.task (project_id, title) VALUES ('$a->{project}', 'Created $step');
+		UPDATE tasksync.task SET description = 'edited' WHERE title = 'Update $step';
+		DELETE FROM tasksync.task WHERE title = 'Delete $step';
+		UPDATE tasksync.task SET project_id = '$b->{project}' WHERE title = 'Move $step';
+SQL
+		$untouched = !crash_at($step);
+		$crashes += !$untouched;
+		finish_syncing();
+		my $expected = "Create $step, Created $step, Update $step|Move $step";
+		my $here = $world->titles($a) . '|' . $world->titles($b);
+		my $there = $world->titles_there($a) . '|' . $world->titles_there($b);
+		my $text = $world->task_there($a, "Update $step")->{body}{content};
+		is("$here $there $text", "$expected $expected edited", "at step $step") or last;
+		$world->sql("DELETE FROM tasksync.task WHERE project_id IN ('$a->{project}', '$b->{project}')");
+		$step += $stride;
+	}
+	($ENV{TASKSYNC_SECONDS} ? &diag : &note)->("$crashes crashes, the last at step $step" . ($untouched ? ', all steps' : ''));
+	cmp_ok($crashes, '>', 3, 'it died often enough');
+};
+
+is(join("\n", $graph->violations), '', 'all requests were as they should be');
+
+$node->stop;
+done_testing();
