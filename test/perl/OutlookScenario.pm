@@ -49,7 +49,7 @@ sub settle
 	my ($world, $options) = @_;
 
 	# parts that are turned away are not sent again in the same job
-	for (1 .. $options->{batch_overflow} ? 5 : 0)
+	foreach (1 .. ($options->{batch_overflow} ? 5 : 0))
 	{
 		last if TasksyncTest::sqlstate($world->{node}, "CALL tasksync.sync_now('$world->{provider}', timeout => '60 s')") eq '00000';
 	}
