@@ -166,6 +166,25 @@ subtest 'other errors' => sub {
 	}
 };
 
+subtest 'lists made in trouble' => sub {
+	my $n = 0;
+	foreach my $mode ('graph POST ~/lists$ lost times 1', 'graph POST ~/lists$ fail-after 500 times 1', 'graph POST ~/lists$ truncate times 1', 'graph PATCH ~/lists/ lost times 1', 'graph POST ~/lists$ throttle 0.3 times 1')
+	{
+		my $project = $world->sql("INSERT INTO tasksync.project (name) VALUES ('Made ' || " . ++$n . ") RETURNING id");
+		$world->sql("INSERT INTO tasksync.task (project_id, title) VALUES ('$project', 'In it')");
+		$graph->mode($mode);
+		my $mapping = $world->sql("SELECT tasksync.create_external_list('$world->{provider}', '$project')");
+		my $m = { mapping => $mapping, project => $project };
+		$world->sync_state($m);
+		$graph->mode;
+		ok(sync_until_done($m), "$mode: made in the end");
+		is((scalar grep { $_->{displayName} =~ /Made $n\b/ } $graph->lists), 1, '... once');
+		is((scalar grep { $_->{displayName} eq "Made $n" } $graph->lists), 1, '... under its name');
+		$m->{list} = $world->sql("SELECT external_list_id FROM tasksync.task_list_mapping WHERE id = '$mapping'");
+		is($world->titles_there($m), 'In it', '... with its task');
+	}
+};
+
 subtest 'other hosts' => sub {
 	my $elsewhere = TasksyncTest::Hostile->new;
 	my $m = $world->map_list('Hosts', tasks => [ map { "Task $_" } 1 .. 25 ]);
@@ -303,7 +322,8 @@ SQL
 		$world->sql("DELETE FROM tasksync.task WHERE project_id IN ('$a->{project}', '$b->{project}')");
 		$step += $stride;
 	}
-	($ENV{TASKSYNC_SECONDS} ? &diag : &note)->("$crashes crashes, the last at step $step" . ($untouched ? ', all steps' : ''));
+	my $told = "$crashes crashes, the last at step $step" . ($untouched ? ', all steps' : '');
+	$ENV{TASKSYNC_SECONDS} ? diag($told) : note($told);
 	cmp_ok($crashes, '>', 3, 'it died often enough');
 };
 

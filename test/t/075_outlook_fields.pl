@@ -170,6 +170,15 @@ subtest 'completing a recurring task' => sub {
 			'completed 2027-03-01, notStarted 2027-03-08', '... and there');
 	}
 	$world->at_rest($mapped, 'at rest');
+
+	# on both sides before either knows
+	$world->sql("UPDATE tasksync.task SET status = 'COMPLETED' WHERE project_id = '$mapped->{project}' AND due_date = '2027-03-08' AND title = 'from here, done here'");
+	my ($open) = grep { $_->{title} eq 'from here, done here' && $_->{status} ne 'completed' } $world->tasks_there($mapped);
+	$world->complete($mapped, $open->{id});
+	$world->sync foreach 1 .. 3;
+	is($world->sql("SELECT string_agg(status || ' ' || due_date, ', ' ORDER BY due_date) FROM tasksync.task WHERE project_id = '$mapped->{project}' AND title = 'from here, done here'"),
+		'COMPLETED 2027-03-01, COMPLETED 2027-03-08, TODO 2027-03-15', 'done on both sides at once: one next');
+	$world->at_rest($mapped, 'at rest again');
 };
 
 #

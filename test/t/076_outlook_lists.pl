@@ -76,6 +76,24 @@ subtest 'moved here' => sub {
 	rested('at rest at last', $a, $b);
 };
 
+subtest 'files' => sub {
+	my ($a, $b) = map { $world->map_list("Files $_") } qw(A B);
+	$world->add($a, $_) foreach 'With a file', 'Without';
+	$world->there('attach', list => $a->{list}, task => 'With a file', name => 'plan.txt');
+	$world->sync;
+	$world->sql("UPDATE tasksync.task SET description = 'edited', priority = 'HIGH' WHERE project_id = '$a->{project}'");
+	$world->sync;
+	ok($world->task_there($a, 'With a file')->{hasAttachments}, 'a file survives edits here');
+	$world->sql("UPDATE tasksync.task SET project_id = '$b->{project}' WHERE project_id = '$a->{project}'");
+	$world->sync foreach 1 .. 2;
+	is($world->titles_there($a) . '|' . $world->titles_there($b), 'With a file|Without', 'a task with one is not moved from here');
+	like($world->errors($b), qr/^a task with attachments can't be moved/, '... which is told');
+	$world->sql("UPDATE tasksync.task SET project_id = '$a->{project}', title = 'Back again' WHERE title = 'With a file'");
+	$world->sync foreach 1 .. 2;
+	is($world->titles_there($a) . '|' . $world->titles_there($b), 'Back again|Without', '... and goes on when it is moved back');
+	rested('at rest', $a, $b);
+};
+
 subtest 'moved in the app' => sub {
 	my ($a, $b) = map { $world->map_list("There $_") } qw(A B);
 	$world->add($a, 'Theirs', %rich);
@@ -99,6 +117,16 @@ subtest 'moved in the app' => sub {
 	is($world->titles($b), 'Edited here, Theirs', 'moved to a list that is not mapped, it is deleted here');
 	is($world->sql("SELECT count(*) FROM tasksync.task_trash WHERE task_id = '" . (split /,/, $ids)[1] . "'"), '1', '... and in the trash');
 	rested('at rest again', $a, $b);
+
+	# one that was made in the app tells by nothing that it is the same
+	$world->add($a, 'Moved and edited');
+	$world->sync;
+	$world->there('move_task', list => $a->{list}, task => 'Moved and edited', to => $b->{list});
+	$world->update($a, 'Moved and edited', "description = 'an edit'");
+	$world->sync foreach 1 .. 3;
+	is(join(', ', sort map { $_->{body}{content} } grep { $_->{title} eq 'Moved and edited' } $world->tasks_there($a), $world->tasks_there($b)), ', an edit',
+		'made and moved in the app, and edited here before that was known: both are kept');
+	rested('at rest at last', $a, $b);
 };
 
 subtest 'importance, tags, reminders' => sub {
