@@ -94,7 +94,7 @@ my @calls = map {
 } 1 .. 5;
 sync($node, $provider);
 $_->[0]->finish foreach @calls;
-is(join(' ', map { ${ $_->[1] } =~ s/\n//r } @calls), join(' ', (${ $calls[0][1] } =~ s/\n//r) x 5), 'five calls and a sync at once');
+is(join(' ', map { ${ $_->[1] } =~ s/\n//r } @calls), '3 3 3 3 3', 'five calls and a sync at once');
 is(token_requests(), 1, '... share one refresh');
 $graph->mode;
 
