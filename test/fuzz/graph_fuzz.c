@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
+#include "provider/outlook/jsontree.h"
 #include "provider/outlook/provider.h"
 #include "provider/outlook/todo.h"
 
@@ -63,6 +64,15 @@ check_new(const TsTask *task)
 	fuzz_check(again.marker != NULL && strcmp(again.marker, options.marker) == 0, "%s", text);
 }
 
+/* Is it an object of the service, and not one that is to be made yet? */
+static bool
+has_id(const char *data, size_t len)
+{
+	TsError		err;
+
+	return ts_json_get_string(ts_json_parse(data, len, &err), "id") != NULL;
+}
+
 static void
 check_payload(const char *data, size_t len)
 {
@@ -87,7 +97,7 @@ check_payload(const char *data, size_t len)
 	fuzz_check(text != NULL && strlen(text) == len && memcmp(text, data, len) == 0, "%s", text);
 	text = ts_todo_encode(&remote.task, TS_ALL_FIELDS, data, len, &options, &err);
 	fuzz_check(text != NULL || strcmp(err.sqlstate, "22023") == 0, "%s %s", err.sqlstate, err.message);
-	if (text != NULL && remote.uid != NULL && remote.task.value[TS_TITLE][0] != '\0')
+	if (text != NULL && has_id(data, len) && remote.task.value[TS_TITLE][0] != '\0')
 		fuzz_check(ts_todo_body(text, strlen(text), &err) == NULL, "%s", text);
 	check_new(&remote.task);
 }
