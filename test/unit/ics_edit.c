@@ -229,17 +229,31 @@ broken(const char *what, TsField f, const TsTask *want, const char *before, cons
 					ics_difference(before, after));
 }
 
-/* Where an alarm that begins at this line ends; the line itself if none does. */
+static bool
+is_named(const TsIcalLine *line, const char *name)
+{
+	return line->name_len == (int) strlen(name) && pg_strncasecmp(line->text, name, line->name_len) == 0;
+}
+
+/*
+ * Where an alarm that begins at this line ends, with all that is nested in it;
+ * the line itself if none does.
+ */
 static const TsIcalLine *
 end_of_alarm(const TsIcalDoc *doc, const TsIcalLine *line)
 {
 	const TsIcalLine *end = line;
+	int			depth = 0;
 
 	if (pg_strncasecmp(line->text, "BEGIN:VALARM", 12) != 0)
 		return line;
-	while (end != &doc->head && pg_strncasecmp(end->text, "END:VALARM", 10) != 0)
-		end = end->next;
-	return end != &doc->head ? end : line;
+	for (; end != &doc->head; end = end->next)
+	{
+		depth += is_named(end, "BEGIN") - is_named(end, "END");
+		if (depth == 0)
+			return end;
+	}
+	return line;
 }
 
 /*
