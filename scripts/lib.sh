@@ -44,6 +44,23 @@ build_simulator()
 	make -s -C test/simulator -j"$(nproc)" PG_CONFIG="$PG_CONFIG" ${1:+ABLATION=1}
 }
 
+# The runs that once found something, each of its events that were enough.
+simulate_kept()
+{
+	local seed only what failed=0
+
+	while read -r seed only what; do
+		[ "$seed" != "#" ] || continue
+		if test/simulator/bin/simulate --seed "$seed" --only "$only" > /dev/null 2>&1; then
+			echo "ok - seed $seed: $what"
+		else
+			echo "not ok - seed $seed: $what"
+			failed=1
+		fi
+	done < test/simulator/kept
+	return $failed
+}
+
 # So many runs of the simulator from a seed on, shared by the processors.
 simulate_seeds()
 {

@@ -473,7 +473,10 @@ move_links(const Columns *cols)
 		   texts(cols, get_moved_to));
 }
 
-/* Another link beside this one, of an object in the list that the task was moved to. */
+/*
+ * Another link beside this one, of an object in the list that the task was moved
+ * to.  One that has an object already knows more of it, and stays.
+ */
 static void
 copy_links(const Columns *cols)
 {
@@ -484,7 +487,7 @@ copy_links(const Columns *cols)
 		"), owed AS ("
 		" INSERT INTO tasksync.task_change (user_id, task_id, provider_id, mapping_id, change_type)"
 		" SELECT $2, n.task_id, $1, n.moved_to, 'UPDATE' FROM new n)"
-		" INSERT INTO tasksync.task_link (user_id, task_id, mapping_id, external_task_id, external_uid,"
+		" INSERT INTO tasksync.task_link AS l (user_id, task_id, mapping_id, external_task_id, external_uid,"
 		"  external_parent, payload, local_base, remote_base, write_seq, sync_status)"
 		" SELECT $2, n.task_id, n.moved_to, n.external_id, n.uid, n.parent, n.payload,"
 		"  n.local_base, n.remote_base, n.write_seq, 'PENDING'"
@@ -494,7 +497,8 @@ copy_links(const Columns *cols)
 		"  external_parent = EXCLUDED.external_parent, etag = NULL, prev_etags = '{}',"
 		"  payload = EXCLUDED.payload, local_base = EXCLUDED.local_base,"
 		"  remote_base = EXCLUDED.remote_base, write_seq = EXCLUDED.write_seq, state = 'LIVE',"
-		"  sync_status = 'PENDING', " NO_FAILURE,
+		"  sync_status = 'PENDING', " NO_FAILURE
+		" WHERE l.external_task_id IS NULL",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};

@@ -144,7 +144,7 @@ typedef enum TsLinkAction
 	TS_LINK_DEAD,				/* gone on one side: remember it, never import its object again */
 	TS_LINK_UNBIND,				/* the object is gone, the task is to be created anew */
 	TS_LINK_PART,				/* the task is where no service looks: let the object be */
-	TS_LINK_COPY,				/* one more, of the mapping moved_to, beside this one */
+	TS_LINK_COPY,				/* one more, of the mapping moved_to, unless that has an object */
 	TS_LINK_DROP
 } TsLinkAction;
 

@@ -353,7 +353,7 @@ settle_delete(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pare
 		(d->read_back && d->obs.gone);
 
 	if (gone && d->push.outcome != TS_OUTCOME_DONE && d->push.outcome != TS_OUTCOME_IN_DOUBT &&
-		row->has_local)
+		row->has_local && !(row->elsewhere && row->target_mapping_id))
 		settle_gone(w, d, change);	/* moved here, and maybe there as well */
 	else if (gone)
 	{
@@ -435,7 +435,7 @@ settle_copy(SettleWork *w, TsDelivery *d, const TsLinkRow *row, TsChange *change
 	if (d->push.outcome == TS_OUTCOME_REFUSED)
 		settle_refused_move(w, d, change);
 	if ((d->push.outcome != TS_OUTCOME_DONE && d->push.outcome != TS_OUTCOME_EXISTS) ||
-		!row->linked || row->elsewhere)
+		!row->linked)
 		return;
 	change->link_action = TS_LINK_COPY;
 	change->moved_to = d->intent.target_mapping_id;

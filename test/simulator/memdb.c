@@ -1469,7 +1469,8 @@ apply_link(MemStore *s, const TsMapping *m, const TsChange *c)
 			}
 			break;
 		case TS_LINK_COPY:
-			set_link(s, &mem_mapping(s, c->moved_to)->m, c);
+			if (!has_object(s, c->task_id, c->moved_to))
+				set_link(s, &mem_mapping(s, c->moved_to)->m, c);
 			note_owed(s, &mem_mapping(s, c->moved_to)->m, c->task_id);
 			move_conflicts(s, c->task_id, m->id, mem_mapping(s, c->moved_to)->m.id);
 			break;

@@ -235,7 +235,7 @@ some_task_in_conflict(Run *run)
 
 /*
  * Who decides has seen both values of the fields in conflict: the one that is
- * gone now must not come back, and the one that was taken from there may.
+ * gone now must not come back, and the one that is kept may.
  */
 static void
 decided(Run *run, const TsTask *was, const TsTask *now, const TsConflict *k)
@@ -248,9 +248,9 @@ decided(Run *run, const TsTask *was, const TsTask *now, const TsConflict *k)
 
 		if (!(k->fields & TS_FIELD_BIT(v->field)))
 			continue;
-		if (is_here && !was_here)
+		if (is_here)
 			v->edited = false;
-		else if (!is_here && (was_here || same(v->text, k->remote.value[v->field])))
+		else if (was_here || same(v->text, k->remote.value[v->field]))
 			v->edited = true;
 	}
 }
