@@ -142,6 +142,18 @@ add_alarm(TsVtodoEdit *edit, int64 at)
 	ts_ical_add_before(edit->doc, end, "END:VALARM");
 }
 
+/* The alarm with our mark, even one whose instant nobody can tell for now. */
+static TsIcalComponent *
+marked_alarm(const TsIcalComponent *todo)
+{
+	TsIcalComponent *comp = todo->first_child;
+
+	while (comp && (!is_reminder(comp) || ts_ical_line(comp, "TRIGGER", NULL) == NULL ||
+					ts_ical_line(comp, OUR_MARK, NULL) == NULL))
+		comp = comp->next_sibling;
+	return comp;
+}
+
 /*
  * ts_vtodo_write_alarm
  *		Bring the reminder to what is wanted; call after the dates are written.
@@ -176,8 +188,11 @@ ts_vtodo_write_alarm(TsVtodoEdit *edit)
 	else
 	{
 		int64		at = usec / TS_USECS_PER_SEC;
+		TsIcalComponent *marked = marked_alarm(edit->todo);
 
-		if (alarm->comp == NULL)
+		if (marked != NULL && marked != alarm->comp)
+			set_trigger(edit, marked, ts_ical_line(marked, "TRIGGER", NULL), at);
+		else if (alarm->comp == NULL)
 			add_alarm(edit, at);
 		else if (!resolvable || now_at != at)
 			set_trigger(edit, alarm->comp, alarm->trigger, at);
