@@ -115,8 +115,8 @@ choose_op(const char *letters, const char *cursor)
 static void
 check_request(const TsRequest *req)
 {
-	bool		is_absolute = strncmp(req->url, "http://", 7) == 0 ||
-		strncmp(req->url, "https://", 8) == 0;
+	bool		is_absolute = pg_strncasecmp(req->url, "http://", 7) == 0 ||
+		pg_strncasecmp(req->url, "https://", 8) == 0;
 
 	/* the net room refuses these with an error */
 	fuzz_check(is_absolute && !fuzz_has_control(req->url), "\"%s\"", req->url);
