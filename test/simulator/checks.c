@@ -97,7 +97,7 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 		 * A mapping that goes to the provider only lets their edits be, until it is
 		 * flipped; and so does a field that swings, until its object is gone.
 		 */
-		if (v->edited && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips && !run->swings &&
+		if (v->edited && !v->kept && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips && !run->swings &&
 			count_spawned(run, v->item) == 0)
 			return psprintf("\"%s\" came back", text);
 		return v->item == item ? NULL

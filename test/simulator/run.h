@@ -48,6 +48,7 @@ typedef struct Value
 	TsField		field;
 	int			item;
 	bool		edited;			/* somebody who saw it wrote another */
+	bool		kept;			/* … and a person decided for it since: it may come back */
 	bool		deleted;		/* somebody who saw it deleted the task */
 } Value;
 

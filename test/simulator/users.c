@@ -29,7 +29,7 @@ new_value(Run *run, TsField f, int item)
 		abort();
 	v->field = f;
 	v->item = item;
-	v->edited = v->deleted = false;
+	v->edited = v->deleted = v->kept = false;
 	if (f == TS_DUE_DATE)
 	{
 		ts_wall_from_seconds((INT64CONST(20000) + run->nvalues * 30) * 86400, &day);
@@ -60,7 +60,10 @@ saw(Run *run, const TsTask *task, int f)
 		if (f < 0)
 			v->deleted = true;
 		else
+		{
 			v->edited = true;
+			v->kept = false;
+		}
 	}
 	if (f < 0)
 		run->items[item_of(task)].deleted = true;
@@ -248,7 +251,9 @@ decided(Run *run, const TsTask *was, const TsTask *now, const TsConflict *k)
 
 		if (!(k->fields & TS_FIELD_BIT(v->field)))
 			continue;
-		if (is_here)
+		if (is_here && was_here)
+			v->kept = true;
+		else if (is_here)
 			v->edited = false;
 		else if (was_here || same(v->text, k->remote.value[v->field]))
 			v->edited = true;
