@@ -364,6 +364,14 @@ test_fetch(void)
 	});
 	tap_ok(c->list_gone && c->nobs == 0 && ts_failed(&c->error), "list_gone");
 
+	c = fetch("nothing is said of the list itself", 1, NULL, (Reply[]) {
+		{"GET " LIST "1.ics", NULL, 404, NULL, ""},
+		{PROPFIND, NULL, 207, NULL, MULTISTATUS("")},
+		{NULL}
+	});
+	tap_ok(!c->list_gone && c->nobs == 0, "neither the list nor the object is called gone");
+	tap_is(c->error.sqlstate, "TS502", "but the answer useless");
+
 	c = fetch("a login page", 1, NULL, (Reply[]) {
 		{"GET " LIST "1.ics", NULL, 200, "content-type: text/html; charset=utf-8\n", "<html>"},
 		{NULL}

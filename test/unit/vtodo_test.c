@@ -159,6 +159,8 @@ test_status(void)
 			"-PERCENT-COMPLETE:100\n+STATUS:NEEDS-ACTION\n");
 	edit_is("percent-only", "{\"percent_complete\": 50}", NULL,
 			"-PERCENT-COMPLETE:100\n+PERCENT-COMPLETE:50\n+STATUS:COMPLETED\n");
+	edit_is("empty-status", "{\"percent_complete\": 82}", NULL,
+			"-STATUS:\n-PERCENT-COMPLETE:100\n+STATUS:COMPLETED\n+PERCENT-COMPLETE:82\n");
 	edit_is("completed-only", "{\"status\": \"TODO\"}", NULL,
 			"-COMPLETED:20260601T101500Z\n+STATUS:NEEDS-ACTION\n");
 	edit_is("unknown-status", "{\"status\": \"TODO\"}", NULL, "");

@@ -99,6 +99,7 @@ typedef struct DavFetch
 	bool		singly;			/* the last pass: GETs for what is left */
 	bool		was_missing;	/* a whole report was answered by 404 */
 	bool		list_is_there;	/* asked and answered */
+	bool		list_missing;	/* ... and answered that it is not */
 } DavFetch;
 
 /* A PUSH's state. */

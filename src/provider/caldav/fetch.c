@@ -266,14 +266,15 @@ static void
 list_entry(DavConversation *c, const DavEntry *entry)
 {
 	c->fetch.list_is_there = !dav_is_missing(entry->status);
+	c->fetch.list_missing = !c->fetch.list_is_there;
 }
 
 static void
 list_answer(DavConversation *c, const DavAnswer *a)
 {
-	if (dav_is_missing(a->status) || (a->understood && !c->fetch.list_is_there))
+	if (dav_is_missing(a->status) || (a->understood && c->fetch.list_missing))
 		dav_list_gone(c);
-	else if (!a->understood)
+	else if (!a->understood || !c->fetch.list_is_there)
 		dav_fail(c, a, c->list);
 	else
 	{

@@ -95,7 +95,7 @@ ts_vtodo_write_completion(TsVtodoEdit *edit)
 		/* without a STATUS beside it the percentage would be taken for one */
 		ts_vtodo_put(edit, edit->todo, "PERCENT-COMPLETE",
 					 edit->want.value[TS_PERCENT_COMPLETE]);
-		if (ts_ical_line(edit->todo, "STATUS", NULL) == NULL)
+		if (ts_vtodo_status_word(edit->todo) == NULL)
 			ts_vtodo_put(edit, edit->todo, "STATUS", status_word(status));
 	}
 	if (done && ts_vtodo_differs(edit, TS_COMPLETED_AT) &&

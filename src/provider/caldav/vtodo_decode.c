@@ -86,6 +86,16 @@ number_value(const TsIcalComponent *todo, const char *name, int max)
 }
 
 /*
+ * ts_vtodo_status_word
+ *		What STATUS says; NULL where there is none, or an empty one.
+ */
+const char *
+ts_vtodo_status_word(const TsIcalComponent *todo)
+{
+	return non_empty(plain_value(todo, "STATUS"));
+}
+
+/*
  * The status, from three properties that clients set independently of each
  * other (RFC 5545, 3.8.1.11, 3.8.1.8, 3.8.2.1): STATUS decides where it says
  * something, else COMPLETED, else 100 percent.
@@ -93,10 +103,10 @@ number_value(const TsIcalComponent *todo, const char *name, int max)
 static const char *
 read_status(const TsIcalComponent *todo, int percent)
 {
-	char	   *status = plain_value(todo, "STATUS");
+	const char *status = ts_vtodo_status_word(todo);
 	bool		completed = non_empty(plain_value(todo, "COMPLETED")) != NULL;
 
-	if (status != NULL && *status != '\0')
+	if (status != NULL)
 	{
 		if (pg_strcasecmp(status, "COMPLETED") == 0)
 			return "COMPLETED";

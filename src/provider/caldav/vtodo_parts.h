@@ -60,6 +60,7 @@ extern void ts_vtodo_read(const TsIcalDoc *doc, const TsIcalComponent *todo,
 						  const char *default_zone, TsTask *task);
 extern const char *ts_vtodo_default_zone(const TsVtodoOptions *opt);
 extern char *ts_vtodo_one_line(const char *text);
+extern const char *ts_vtodo_status_word(const TsIcalComponent *todo);
 extern TsIcalLine *ts_vtodo_parent_line(const TsIcalComponent *todo);
 extern int	ts_vtodo_line_tags(const TsIcalLine *line, char ***tags);
 
