@@ -167,17 +167,13 @@ ts_vtodo_write_alarm(TsVtodoEdit *edit)
 	TsVtodoAlarm *alarm = &edit->alarm;
 	const char *want = edit->want.value[TS_REMIND_AT];
 	TsVtodoDates dates;
-	int64		now_at;
 	int64		usec;
-	bool		resolvable;
 
 	ts_vtodo_read_dates(edit->doc, edit->todo, &dates);
-	resolvable = alarm->comp != NULL &&
-		alarm_instant(edit->doc, alarm->trigger, &dates, edit->default_zone, &now_at);
-
 	if ((edit->changed & TS_FIELD_BIT(TS_REMIND_AT)) == 0)
 	{
-		if (alarm->comp != NULL && !resolvable)
+		if (alarm->comp != NULL &&
+			!alarm_instant(edit->doc, alarm->trigger, &dates, edit->default_zone, &usec))
 			set_trigger(edit, alarm->comp, alarm->trigger, alarm->at);
 	}
 	else if (want == NULL || !ts_timestamp_parse(want, &usec))
@@ -189,12 +185,16 @@ ts_vtodo_write_alarm(TsVtodoEdit *edit)
 	{
 		int64		at = usec / TS_USECS_PER_SEC;
 		TsIcalComponent *marked = marked_alarm(edit->todo);
+		TsVtodoAlarm as_dated;
 
-		if (marked != NULL && marked != alarm->comp)
+		ts_vtodo_read_alarm(edit->doc, edit->todo, &dates, edit->default_zone, &as_dated);
+		if (as_dated.comp != NULL && as_dated.at == at)
+			return;
+		if (marked != NULL)
 			set_trigger(edit, marked, ts_ical_line(marked, "TRIGGER", NULL), at);
 		else if (alarm->comp == NULL)
 			add_alarm(edit, at);
-		else if (!resolvable || now_at != at)
+		else
 			set_trigger(edit, alarm->comp, alarm->trigger, at);
 	}
 }
