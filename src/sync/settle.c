@@ -160,7 +160,7 @@ follow_recurrence(const TsDelivery *d, TsLinkRow *row)
  * their own, for what was planned since may have found another conflict.
  */
 static void
-note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
+note_beaten(SettleWork *w, const TsDelivery *d, const TsTask *ours, TsFieldMask beaten)
 {
 	TsChange   *change;
 
@@ -172,8 +172,8 @@ note_beaten(SettleWork *w, const TsDelivery *d, TsFieldMask beaten)
 	w->conflicts++;
 	change->conflict.fields = beaten;
 	change->conflict.resolution = "REMOTE";
-	change->conflict.local = d->intent.snap;
-	change->conflict.local.known = beaten;
+	change->conflict.local = *ours;
+	change->conflict.local.known &= beaten;
 	change->conflict.remote = d->remote.task;
 	change->conflict.remote.known &= beaten;
 }
@@ -241,7 +241,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *par
 
 		ts_plan_row(w->c, w->r, row, &d->remote, parent, &plan);
 		ts_change_from_plan(w->c, w->r, row, &plan, &d->remote, change, &w->pulled);
-		note_beaten(w, d, beaten);
+		note_beaten(w, d, &d->intent.snap, beaten);
 		change->etag = d->obs.etag;
 		change->payload = d->obs.payload;
 		change->payload_len = d->obs.payload_len;
@@ -266,6 +266,18 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *par
 	change->clear_intent = true;
 }
 
+/*
+ * A deletion in doubt of a moved task's first object, and that is not as it was:
+ * edited since, or it is gone, and the copy was moved back under its name.  Then
+ * what differs in it was never changed by anybody.
+ */
+static bool
+is_perhaps_another(const TsDelivery *d, const TsLinkRow *row)
+{
+	return d->intent.kind == TS_PUSH_DELETE && d->push.outcome == TS_OUTCOME_IN_DOUBT &&
+		row->has_local && row->elsewhere && !same(d->intent.etag, d->obs.etag);
+}
+
 /* Not applied, since it changed there: merge what is there, then try again. */
 static void
 settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
@@ -281,6 +293,8 @@ settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pa
 	change->etag = d->obs.etag;
 	change->payload = d->obs.payload;
 	change->payload_len = d->obs.payload_len;
+	if (is_perhaps_another(d, row))
+		note_beaten(w, d, &row->local, plan.local_patch.known & ~change->conflict.fields);
 	d->again = d->intent.kind == TS_PUSH_DELETE && plan.remote_action == TS_ACTION_DELETE;
 	w->again = true;
 }

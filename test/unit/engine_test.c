@@ -767,6 +767,39 @@ test_copy_moved_back(void)
 }
 
 /*
+ * ... and under the very name of the first: nobody can tell it from the first one,
+ * edited.  It lacks what was edited there after the copy was made.
+ */
+static void
+test_copy_moved_back_by_its_name(void)
+{
+	char	   *id;
+	FakeObject *o;
+
+	begin("a copy is moved back under the name of the object that it was made of");
+	w->services[0].no_moves = true;
+	id = add_task("pa", "t");
+	sync_all();
+	o = object_of(id, "A");
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	edit_object(o, TS_TITLE, "edited there");
+	w->arg = o;
+	w->fault = lose_deletion;
+	(void) world_sync(w, "P1", "A", &result);
+	w->fault = NULL;
+	tap_ok(o->payload == NULL && strcmp(here(id, TS_TITLE), "edited there") == 0, "merged, and deleted");
+	fake_move(&w->services[0], object_of(id, "B"), "A");
+	end();
+	tap_is(here(id, TS_TITLE), "t", "what the object says counts");
+	tap_is_int(w->store->db.nconflicts, 1, "and the edit is noted");
+	tap_is(w->store->db.conflicts[0].conflict.local.value[TS_TITLE], "edited there", "... with its value");
+}
+
+/*
  * In a list that takes nothing from them, an object is deleted, its task goes
  * elsewhere, and its next object comes back.
  */
@@ -1539,6 +1572,7 @@ main(void)
 	test_overruled_without_base();
 	test_copy_deleted_and_made_again();
 	test_copy_moved_back();
+	test_copy_moved_back_by_its_name();
 	test_move_to_where_it_was_deleted();
 	test_late_news_of_deletion();
 	test_moved_to_and_fro_in_doubt();
