@@ -799,6 +799,102 @@ test_copy_moved_back_by_its_name(void)
 	tap_is(w->store->db.conflicts[0].conflict.local.value[TS_TITLE], "edited there", "... with its value");
 }
 
+/* A copy that nobody has heard of yet, while its list turns read-only. */
+static void
+test_copy_in_list_turned_read_only(void)
+{
+	char	   *id;
+
+	begin("a copy in doubt is in a list that takes nothing from here any more");
+	w->services[0].no_moves = true;
+	id = add_task("pb", "t");
+	sync_all();
+	mem_move(w->store, id, "pa");
+	the_fault = WORLD_LOST_AFTER;
+	fault_in = 4;				/* both lists, move, copy */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	(void) world_sync(w, "P2", NULL, &result);
+	tap_is_int(fake_count(&w->services[1], "M"), 1, "the mirror has it");
+	mem_mapping(w->store, "A")->m.direction = TS_FROM_PROVIDER;
+	sync_all();
+	tap_ok(object_of(id, "A") != NULL, "the copy is the task's object");
+	mem_mapping(w->store, "A")->m.direction = TS_BIDIRECTIONAL;
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "one task");
+}
+
+/* Right before the copy is sent, the object is moved there to the same list. */
+static FakeObject *moving;
+
+static WorldFault
+move_before_copy(World *world)
+{
+	MemoryContext old = MemoryContextSwitchTo(world->cxt);
+
+	if (--fault_in == 0)
+		(void) fake_move(&world->services[0], moving, "B");
+	MemoryContextSwitchTo(old);
+	return WORLD_NO_FAULT;
+}
+
+/* The first object is the copy: its own link ends at once, and its bases with it. */
+static void
+test_moved_on_both_sides_and_back(void)
+{
+	char	   *id;
+
+	begin("a task is moved here and there at once, then back there");
+	w->services[0].no_moves = true;
+	id = add_task("pa", "t");
+	sync_all();
+	mem_move(w->store, id, "pb");
+	moving = object_of(id, "A");
+	fault_in = 4;				/* both lists, move, copy */
+	w->fault = move_before_copy;
+	sync_all();
+	w->fault = NULL;
+	tap_ok(mem_link(w->store, id, "A") == NULL && object_of(id, "B") != NULL, "one link, to where it went");
+	edit_object(object_of(id, "B"), TS_DESCRIPTION, "edited there");
+	sync_all();
+	edit(id, TS_DESCRIPTION, "edited here");
+	fake_move(&w->services[0], object_of(id, "B"), "A");
+	end();
+	tap_is(there(object_of(id, "A"), TS_DESCRIPTION), "edited here", "the later value stands");
+	tap_is_int(w->store->db.nconflicts, 0, "no conflict");
+}
+
+static void
+test_conflict_with_first_object(void)
+{
+	FakeObject *o;
+	char	   *id;
+
+	begin("a moved task's first object is in conflict");
+	w->services[0].no_moves = true;
+	mem_mapping(w->store, "A")->m.policy = TS_MANUAL;
+	o = add_object("A", "n1", "t");
+	sync_all();
+	id = mem_task_by_title(w->store, "t")->id;
+	mem_move(w->store, id, "pb");
+	the_fault = WORLD_NOT_SENT;
+	fault_in = 5;				/* both lists, move, copy, delete */
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+	edit(id, TS_TITLE, "here");
+	edit_object(o, TS_TITLE, "there");
+	sync_all();
+	sync_all();
+	tap_is(where_it_is_open(), "A", "the conflict is open");
+	tap_ok(o->payload != NULL, "its object stays for as long");
+	tap_ok(mem_resolve(w->store, id, true), "decided");
+	end();
+	tap_ok(o->payload == NULL, "now it is deleted");
+	tap_is(there(object_of(id, "B"), TS_TITLE), "there", "and the other one has the value");
+}
+
 /*
  * In a list that takes nothing from them, an object is deleted, its task goes
  * elsewhere, and its next object comes back.
@@ -1573,6 +1669,9 @@ main(void)
 	test_copy_deleted_and_made_again();
 	test_copy_moved_back();
 	test_copy_moved_back_by_its_name();
+	test_copy_in_list_turned_read_only();
+	test_moved_on_both_sides_and_back();
+	test_conflict_with_first_object();
 	test_move_to_where_it_was_deleted();
 	test_late_news_of_deletion();
 	test_moved_to_and_fro_in_doubt();
