@@ -15,6 +15,8 @@ my $world = OutlookWorld->new($node, $graph);
 sub json { return JSON::PP->new->canonical->encode($_[0]) }
 sub rested { my ($name, @mapped) = @_; $world->at_rest($_, $name) foreach @mapped; return }
 sub status { my ($mapped) = @_; return $world->sql("SELECT sync_status FROM tasksync.task_list_mapping WHERE id = '$mapped->{mapping}'") }
+# A sync of all lists, which may fail
+sub try_all { return sqlstate($node, "CALL tasksync.sync_now('$world->{provider}', timeout => '120 s')") }
 sub writes { return join "\n", grep { /^ *(?:POST|PATCH|DELETE) (?!\S*batch)/ } @_ }
 
 my %rich = (
@@ -91,6 +93,53 @@ subtest 'files' => sub {
 	$world->sql("UPDATE tasksync.task SET project_id = '$a->{project}', title = 'Back again' WHERE title = 'With a file'");
 	$world->sync foreach 1 .. 2;
 	is($world->titles_there($a) . '|' . $world->titles_there($b), 'Back again|Without', '... and goes on when it is moved back');
+	rested('at rest', $a, $b);
+};
+
+subtest 'moved here, and the list that it went to takes nothing any more' => sub {
+	my ($a, $b) = map { $world->map_list("Turned $_") } qw(A B);
+	my $elsewhere = OutlookWorld->new($node, $graph, user => 'berta');
+	my $mirror = $elsewhere->map_list('Mirror', arguments => "project_id => '$b->{project}', mirror => true");
+	$world->insert($a, title => "'Goes'");
+	$world->sync;
+	$world->sql("UPDATE tasksync.task SET project_id = '$b->{project}' WHERE title = 'Goes'");
+	$graph->mode('graph POST ~/tasks$ lost times 1');
+	try_all();
+	$graph->mode;
+	is($world->titles_there($b), 'Goes', 'the copy was made, and nobody knows');
+	$elsewhere->sync;
+	is($elsewhere->titles_there($mirror), 'Goes', '... and another service has it, too');
+	$world->sql("SELECT tasksync.update_mapping('$b->{mapping}', sync_direction => 'FROM_PROVIDER')");
+	$world->sync foreach 1 .. 3;
+	is($world->sql("SELECT count(external_task_id) FROM tasksync.task_link WHERE mapping_id = '$b->{mapping}'"), '1', 'it is found again');
+	is($world->titles($a) . '|' . $world->titles($b), '|Goes', '... and is the same task');
+	$world->sql("SELECT tasksync.update_mapping('$b->{mapping}', sync_direction => 'BIDIRECTIONAL')");
+	$world->sync foreach 1 .. 3;
+	is($world->titles_there($a) . '|' . $world->titles_there($b), '|Goes', 'the first one goes as soon as it may');
+	rested('at rest', $a, $b);
+	$elsewhere->sync;
+	$elsewhere->at_rest($mirror, 'at rest there');
+};
+
+subtest 'moved here, and then in conflict' => sub {
+	my ($a, $b) = map { $world->map_list("Disputed $_") } qw(A B);
+	$world->sql("SELECT tasksync.update_mapping('$a->{mapping}', conflict_policy => 'MANUAL')");
+	$world->insert($a, title => "'Disputed'");
+	$world->sync;
+	$world->sql("UPDATE tasksync.task SET project_id = '$b->{project}' WHERE title = 'Disputed'");
+	$graph->mode('graph DELETE status 503 times 1');
+	try_all();
+	$graph->mode;
+	is($world->titles_there($a) . '|' . $world->titles_there($b), 'Disputed|Disputed', 'copied, and not yet deleted');
+	$world->update($b, 'Disputed', "description = 'here'");
+	$world->edit($a, 'Disputed', text => 'there');
+	$world->sync foreach 1 .. 3;
+	is($world->sql("SELECT mapping_id FROM tasksync.task_conflict WHERE resolution IS NULL"), $a->{mapping}, 'the conflict is open');
+	is($world->titles_there($a), 'Disputed', '... and what it is about stays');
+	$world->sql("SELECT tasksync.resolve_conflict(id, 'USE_REMOTE') FROM tasksync.task WHERE title = 'Disputed' AND project_id = '$b->{project}'");
+	$world->sync foreach 1 .. 3;
+	is($world->titles_there($a) . '|' . $world->titles_there($b), '|Disputed', 'decided, it goes');
+	is($world->task_there($b, 'Disputed')->{body}{content}, 'there', '... and what was decided for is there');
 	rested('at rest', $a, $b);
 };
 
@@ -312,7 +361,7 @@ subtest 'lists' => sub {
 	$graph->make_list("More $_") foreach 1 .. 12;
 	my $before = $world->sql("SELECT count(*) FROM tasksync.task_list_mapping");
 	my @new = rows($node, "SELECT tasksync.map_all_lists('$world->{provider}')");
-	is($world->sql("SELECT count(*) FROM tasksync.task_list_mapping"), scalar(() = $graph->lists), 'all lists are mapped');
+	is($world->sql("SELECT count(*) FROM tasksync.task_list_mapping WHERE provider_id = '$world->{provider}'"), scalar(@{ $world->there('lists')->{lists} }), 'all lists are mapped');
 	is(scalar(() = rows($node, "SELECT tasksync.map_all_lists('$world->{provider}')")), 0, '... once');
 	$world->sync;
 	$graph->requests;
