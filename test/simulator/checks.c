@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * checks.c
- *	  What must hold when all is quiet, read off the values.
+ *	  What must hold, read off the values: after each sync,
+ *
+ *	  - no task is gone that nobody deleted
+ *	  - no value that was replaced here and there is here again
+ *
+ *	  and when all is quiet,
  *
  *	  - all sides agree, with one object a task and list (world.c)
  *	  - there is one task for each that nobody deleted, at most one for others
@@ -79,6 +84,18 @@ wrong_number(const Run *run, int item)
 	return NULL;
 }
 
+/*
+ * Is this a value that may not be seen again, since somebody replaced it?  A
+ * mapping that goes to the provider only lets their edits be, until it is
+ * flipped; and so does a field that swings, until its object is gone.
+ */
+static bool
+may_not_return(const Run *run, const Value *v)
+{
+	return v->edited && !v->kept && !run->items[v->item].deleted && v->field != TS_DUE_DATE &&
+		!run->flips && !run->swings && count_spawned(run, v->item) == 0;
+}
+
 static char *
 wrong_value(Run *run, const MemTask *t, TsField f)
 {
@@ -93,12 +110,7 @@ wrong_value(Run *run, const MemTask *t, TsField f)
 
 		if (v->field != f || !same(v->text, text))
 			continue;
-		/*
-		 * A mapping that goes to the provider only lets their edits be, until it is
-		 * flipped; and so does a field that swings, until its object is gone.
-		 */
-		if (v->edited && !v->kept && !run->items[v->item].deleted && f != TS_DUE_DATE && !run->flips && !run->swings &&
-			count_spawned(run, v->item) == 0)
+		if (may_not_return(run, v))
 			return psprintf("\"%s\" came back", text);
 		return v->item == item ? NULL
 			: psprintf("task %s of item %d has a value of item %d", t->id, item, v->item);
@@ -194,4 +206,58 @@ check_run(Run *run)
 		for (int i = 0; i < w->services[s].nobjects && !wrong; i++)
 			wrong = wrong_object(&w->services[s].objects[i]);
 	return wrong;
+}
+
+/* A task that is gone though nobody deleted it, here or there; it may come back yet. */
+static char *
+missed(const Run *run)
+{
+	const MemDb *db = &run->w->store->db;
+
+	for (int i = 0; i < db->ntasks; i++)
+		if (!db->tasks[i].exists && !run->items[item_of(&db->tasks[i].fields)].deleted)
+			return psprintf("nobody deleted task %s of item %d, and it is gone", db->tasks[i].id,
+							item_of(&db->tasks[i].fields));
+	return NULL;
+}
+
+static bool
+is_here(const Run *run, const Value *v)
+{
+	const MemDb *db = &run->w->store->db;
+
+	for (int i = 0; i < db->ntasks; i++)
+		if (db->tasks[i].exists && item_of(&db->tasks[i].fields) == v->item &&
+			same(db->tasks[i].fields.value[v->field], v->text))
+			return true;
+	return false;
+}
+
+/*
+ * A value that somebody replaced, and that was replaced here, and is here again:
+ * an old state of the object was taken for a new one.
+ */
+static char *
+relapsed(Run *run)
+{
+	for (int i = 0; i < run->nvalues; i++)
+	{
+		Value	   *v = &run->values[i];
+		bool		here = is_here(run, v);
+
+		if (here && v->left && may_not_return(run, v))
+			return psprintf("\"%s\" came back for a while", v->text);
+		v->left |= v->here && !here;
+		v->here = here;
+	}
+	return NULL;
+}
+
+/* What must hold after each sync, whatever is still on its way. */
+char *
+check_sync(Run *run)
+{
+	char	   *wrong = missed(run);
+
+	return wrong ? wrong : relapsed(run);
 }

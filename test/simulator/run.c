@@ -174,7 +174,7 @@ be_unreliable(Run *run, FakeService *s)
 	 */
 	bool		may_hide = run->audits && !run->moves && !s->server_names;
 
-	s->hide_every = may_hide && run_one_in(run, 6) ? 3 : 0;
+	s->hide_every = may_hide && run_one_in(run, 2) ? 3 : 0;
 	s->lose_every = run->audits && !run->moves && run_one_in(run, 6) ? 5 : 0;
 	if (run_one_in(run, 6))
 		s->oldest_cursor = s->rev;
@@ -260,6 +260,8 @@ let_it_run(Run *run)
 			only = run_one_in(run, 2) ? "A" : "B";
 		run_tell(run, "---", "sync", mirror ? "P2" : "P1", only);
 		sync_among_ghosts(w, mirror ? "P2" : "P1", only);
+		if (w->broken == NULL)
+			w->broken = check_sync(run);
 		w->die_at = w->store->fail_in = 0;
 	}
 }

@@ -50,6 +50,8 @@ typedef struct Value
 	bool		edited;			/* somebody who saw it wrote another */
 	bool		kept;			/* … and a person decided for it since: it may come back */
 	bool		deleted;		/* somebody who saw it deleted the task */
+	bool		here;			/* after the last sync the task here had it */
+	bool		left;			/* ... had it once, and another one since */
 } Value;
 
 /* A time of day that some user wrote: no service knows its seconds. */
@@ -115,6 +117,7 @@ extern void users_act(Run *run);
 extern bool users_resolve(Run *run);	/* the open conflicts of some task; false: there are none */
 
 /* checks.c */
+extern char *check_sync(Run *run);
 extern char *check_run(Run *run);
 
 extern int	item_of(const TsTask *task);

@@ -29,7 +29,7 @@ new_value(Run *run, TsField f, int item)
 		abort();
 	v->field = f;
 	v->item = item;
-	v->edited = v->deleted = v->kept = false;
+	v->edited = v->deleted = v->kept = v->here = v->left = false;
 	if (f == TS_DUE_DATE)
 	{
 		ts_wall_from_seconds((INT64CONST(20000) + run->nvalues * 30) * 86400, &day);
