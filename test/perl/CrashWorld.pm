@@ -204,15 +204,8 @@ sub await_server
 
 	if ($mode eq 'immediate')
 	{
-		my $pid = $node->{_pid};
-		for (1 .. 1000)
-		{
-			last unless kill 0, $pid;
-			sleep 0.01;
-		}
 		delete @$self{qw(in out)};
-		$node->{_pid} = undef;
-		$node->start;
+		TasksyncTest::start_again($node);
 	}
 	return if $mode eq 'fatal';
 	# a session that was there before the crash would be ended in the middle of the next statement

@@ -122,6 +122,21 @@ sub wait_until
 	return 0;
 }
 
+# After a worker has ended the whole server by an immediate shutdown: starts it again.
+sub start_again
+{
+	my ($node) = @_;
+
+	for (1 .. 1000)
+	{
+		last unless kill 0, $node->{_pid};
+		sleep 0.01;
+	}
+	$node->{_pid} = undef;
+	$node->start;
+	return;
+}
+
 sub worker_pid
 {
 	my ($node, $dbname) = @_;

@@ -254,8 +254,9 @@ subtest 'chaos' => sub {
 };
 
 #
-# A worker that dies: at each step of a sync, or as many as there is time for.
-# TASKSYNC_SECONDS and TASKSYNC_FIRST are its options.
+# A worker that dies: at each step of a sync, or as many as there is time for, and
+# in all ways by turns.  TASKSYNC_SECONDS, TASKSYNC_FIRST and TASKSYNC_MODES are
+# its options.
 #
 $node->append_conf('postgresql.conf', "tasksync.databases = 'none'");
 $node->reload;
@@ -264,11 +265,17 @@ wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type 
 # A worker that is to end at a step of a sync of the provider; whether it did
 sub crash_at
 {
-	my ($step) = @_;
+	my ($step, $mode) = @_;
 
 	$world->sql("SELECT tasksync.sync_provider('$world->{provider}')");
-	# one that dies at once has not started, to start_worker
-	sqlstate($node, "SET tasksync.crash_at = $step; SET tasksync.crash_mode = 'fatal'; SELECT tasksync.start_worker()");
+	# one that dies at once has not started, to start_worker, and may take the connection along
+	eval { sqlstate($node, "SET tasksync.crash_at = $step; SET tasksync.crash_mode = '$mode'; SELECT tasksync.start_worker()") };
+	for (my $quiet_yet = 'f'; $mode eq 'immediate' && $quiet_yet ne 't' && kill 0, $node->{_pid}; sleep 0.02)
+	{
+		eval { $node->psql('tasks', "SELECT $quiet", stdout => \$quiet_yet, stderr => \my $ignored) };
+	}
+	sleep 0.05;
+	TasksyncTest::start_again($node) unless kill 0, $node->{_pid};
 	wait_until($node, "SELECT count(*) = 0 OR $quiet FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
 	sleep 0.05;
 	my $alive = $world->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
@@ -291,12 +298,13 @@ sub finish_syncing
 }
 
 subtest 'a worker that dies' => sub {
-	my $until = time + ($ENV{TASKSYNC_SECONDS} // 15);
+	my $until = time + ($ENV{TASKSYNC_SECONDS} // 20);
 	my $stride = $ENV{TASKSYNC_SECONDS} ? 1 : 4;
 	$world->sql("SELECT tasksync.delete_mapping(id) FROM tasksync.task_list_mapping");
 	$world->sql('SELECT tasksync.start_worker()');
 	my ($a, $b) = map { $world->map_list("Crash $_") } qw(A B);
 	$world->sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'tasksync worker'");
+	my @modes = split /,/, $ENV{TASKSYNC_MODES} // 'fatal,exit,kill,immediate';
 	my ($step, $untouched, $crashes) = ($ENV{TASKSYNC_FIRST} // ($stride == 1 ? 1 : 1 + int rand $stride), 0, 0);
 
 	while (!$untouched && time < $until)
@@ -311,14 +319,15 @@ SQL
 		DELETE FROM tasksync.task WHERE title = 'Delete $step';
 		UPDATE tasksync.task SET project_id = '$b->{project}' WHERE title = 'Move $step';
 SQL
-		$untouched = !crash_at($step);
+		my $mode = $modes[ $step / $stride % @modes ];
+		$untouched = !crash_at($step, $mode);
 		$crashes += !$untouched;
 		finish_syncing();
 		my $expected = "Create $step, Created $step, Update $step|Move $step";
 		my $here = $world->titles($a) . '|' . $world->titles($b);
 		my $there = $world->titles_there($a) . '|' . $world->titles_there($b);
 		my $text = $world->task_there($a, "Update $step")->{body}{content};
-		is("$here $there $text", "$expected $expected edited", "at step $step") or last;
+		is("$here $there $text", "$expected $expected edited", "at step $step, $mode") or last;
 		$world->sql("DELETE FROM tasksync.task WHERE project_id IN ('$a->{project}', '$b->{project}')");
 		$step += $stride;
 	}
