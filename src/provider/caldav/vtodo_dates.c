@@ -153,6 +153,23 @@ same_time(const TsIcalTime *a, const TsIcalTime *b)
 }
 
 /*
+ * The TZID of a line, if it stood for a time's zone and does so at that time:
+ * what a VTIMEZONE without a name was measured as holds for a year, and nearly.
+ */
+static char *
+fitting_tzid(const TsIcalDoc *doc, const TsIcalLine *line, const TsIcalTime *was,
+			 const TsIcalTime *t)
+{
+	char	   *tzid = line && was && same_zone(was->zone, t->zone) ? ts_ical_param(line, "TZID") : NULL;
+	const char *zone = tzid ? ts_tzid_zone(doc, tzid) : NULL;
+	int64		utc;
+
+	if (tzid && zone == NULL && !ts_tzid_measure(doc, tzid, &t->wall, &utc, &zone))
+		return NULL;
+	return zone && same_zone(zone, t->zone) ? tzid : NULL;
+}
+
+/*
  * The TZID to write for a zone: the one that the old line or its neighbour
  * uses for it, one that the document explains, else the zone's name with a
  * VTIMEZONE of our own.  NULL for UTC and floating times.
@@ -162,16 +179,15 @@ choose_tzid(TsVtodoEdit *edit, const TsIcalLine *line, const TsIcalTime *was,
 			const TsIcalTime *t)
 {
 	const TsVtodoDates *dates = &edit->dates;
-	char	   *tzid = NULL;
+	char	   *tzid;
 
 	if (t->is_date || t->zone == NULL || strcmp(t->zone, "UTC") == 0)
 		return NULL;
-	if (line != NULL && was != NULL && same_zone(was->zone, t->zone))
-		tzid = ts_ical_param(line, "TZID");
-	if (tzid == NULL && dates->due_line != NULL && same_zone(dates->due.zone, t->zone))
-		tzid = ts_ical_param(dates->due_line, "TZID");
-	if (tzid == NULL && dates->start_line != NULL && same_zone(dates->start.zone, t->zone))
-		tzid = ts_ical_param(dates->start_line, "TZID");
+	tzid = fitting_tzid(edit->doc, line, was, t);
+	if (tzid == NULL)
+		tzid = fitting_tzid(edit->doc, dates->due_line, &dates->due, t);
+	if (tzid == NULL)
+		tzid = fitting_tzid(edit->doc, dates->start_line, &dates->start, t);
 	if (tzid == NULL)
 		tzid = ts_vtimezone_find(edit->doc, t->zone);
 	if (tzid == NULL)
