@@ -92,6 +92,17 @@ one_fault(World *world)
 	return --fault_in == 0 ? the_fault : WORLD_NO_FAULT;
 }
 
+/* A sync of which one request meets a fault. */
+static void
+sync_with(WorldFault fault, int request)
+{
+	the_fault = fault;
+	fault_in = request;
+	w->fault = one_fault;
+	sync_all();
+	w->fault = NULL;
+}
+
 static void
 begin(const char *what)
 {
@@ -650,11 +661,7 @@ test_lost_answer_to_deletion_of_edited(void)
 	edit_object(object_of(id, "A"), TS_TITLE, "edited there");
 	sync_all();
 	mem_move(w->store, id, "pb");
-	the_fault = WORLD_ERROR_AFTER;
-	fault_in = 5;				/* both lists, move, copy, delete */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_ERROR_AFTER, 5);	/* both lists, move, copy, delete */
 	tap_is_int(fake_count(&w->services[0], "A"), 0, "it is deleted");
 	end();
 	tap_is_int(w->store->db.nconflicts, 1, "what they wrote is in a record");
@@ -670,11 +677,7 @@ test_overruled_without_base(void)
 	begin("TO_PROVIDER overrules what was edited there while the create was in doubt");
 	mem_mapping(w->store, "A")->m.direction = TS_TO_PROVIDER;
 	id = add_task("pa", "t");
-	the_fault = WORLD_LOST_AFTER;
-	fault_in = 3;				/* both lists, create */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_LOST_AFTER, 3);	/* both lists, create */
 	edit_object(fake_find(&w->services[0], psprintf("A/%s", id)), TS_TITLE, "edited there");
 	sync_all();
 	edit_object(object_of(id, "A"), TS_TITLE, "edited there again");
@@ -705,10 +708,7 @@ test_copy_deleted_and_made_again(void)
 	id = add_task("pb", "t");
 	sync_all();
 	mem_move(w->store, id, "pa");
-	the_fault = WORLD_LOST_AFTER;
-	fault_in = 4;				/* both lists, move, copy */
-	w->fault = one_fault;
-	sync_all();
+	sync_with(WORLD_LOST_AFTER, 4);	/* both lists, move, copy */
 	w->fault = cut_off_when_waiting;
 	sync_all();
 	w->fault = NULL;
@@ -750,10 +750,7 @@ test_copy_moved_back(void)
 	sync_all();
 	id = mem_task_by_title(w->store, "t")->id;
 	mem_move(w->store, id, "pb");
-	the_fault = WORLD_NOT_SENT;
-	fault_in = 5;				/* both lists, move, copy, delete */
-	w->fault = one_fault;
-	sync_all();
+	sync_with(WORLD_NOT_SENT, 5);	/* both lists, move, copy, delete */
 	edit_object(o, TS_TITLE, "edited there");
 	w->arg = o;
 	w->fault = lose_deletion;
@@ -782,10 +779,7 @@ test_copy_moved_back_by_its_name(void)
 	sync_all();
 	o = object_of(id, "A");
 	mem_move(w->store, id, "pb");
-	the_fault = WORLD_NOT_SENT;
-	fault_in = 5;				/* both lists, move, copy, delete */
-	w->fault = one_fault;
-	sync_all();
+	sync_with(WORLD_NOT_SENT, 5);	/* both lists, move, copy, delete */
 	edit_object(o, TS_TITLE, "edited there");
 	w->arg = o;
 	w->fault = lose_deletion;
@@ -810,11 +804,7 @@ test_copy_in_list_turned_read_only(void)
 	id = add_task("pb", "t");
 	sync_all();
 	mem_move(w->store, id, "pa");
-	the_fault = WORLD_LOST_AFTER;
-	fault_in = 4;				/* both lists, move, copy */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_LOST_AFTER, 4);	/* both lists, move, copy */
 	(void) world_sync(w, "P2", NULL, &result);
 	tap_is_int(fake_count(&w->services[1], "M"), 1, "the mirror has it");
 	mem_mapping(w->store, "A")->m.direction = TS_FROM_PROVIDER;
@@ -878,11 +868,7 @@ test_conflict_with_first_object(void)
 	sync_all();
 	id = mem_task_by_title(w->store, "t")->id;
 	mem_move(w->store, id, "pb");
-	the_fault = WORLD_NOT_SENT;
-	fault_in = 5;				/* both lists, move, copy, delete */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_NOT_SENT, 5);	/* both lists, move, copy, delete */
 	edit(id, TS_TITLE, "here");
 	edit_object(o, TS_TITLE, "there");
 	sync_all();
@@ -950,11 +936,7 @@ test_late_news_of_deletion(void)
 	deleted_at = w->clock;
 	mem_move(w->store, id, "pa");
 	s->lag = w->clock;			/* nothing is told */
-	the_fault = WORLD_NOT_SENT;
-	fault_in = 5;				/* both lists, move, copy, delete */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_NOT_SENT, 5);	/* both lists, move, copy, delete */
 	tap_ok(object_of(id, "A") && object_of(id, "B"), "both objects are there");
 	s->lag = w->clock - deleted_at;
 	(void) world_sync(w, "P1", "A", &result);
@@ -986,11 +968,7 @@ test_moved_to_and_fro_in_doubt(void)
 	id = mem_insert(w->store, "pa", &task);
 	sync_all();
 	edit(id, TS_DUE_TIME, "11:00:45");
-	the_fault = WORLD_TOO_MANY;
-	fault_in = 4;				/* both lists, update, reading back */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_TOO_MANY, 4);	/* both lists, update, reading back */
 	w->arg = fake_move(&w->services[0], object_of(id, "A"), "B");
 	w->services[0].lag = INT64CONST(40000000);
 	w->meanwhile = move_back;
@@ -1015,11 +993,7 @@ test_copy_deleted_and_first_moved(void)
 	sync_all();
 	id = mem_task_by_title(w->store, "t")->id;
 	mem_move(w->store, id, "pb");
-	the_fault = WORLD_NOT_SENT;
-	fault_in = 5;				/* both lists, move, copy, delete */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_NOT_SENT, 5);	/* both lists, move, copy, delete */
 	mem_move(w->store, id, "pa");
 	edit(id, TS_PRIORITY, "HIGH");
 	fake_delete(&w->services[0], object_of(id, "B"));
@@ -1067,10 +1041,7 @@ test_copy_goes_on(void)
 	id = mem_task_by_title(w->store, "t")->id;
 	edit(id, TS_PRIORITY, "HIGH");
 	mem_move(w->store, id, "pb");
-	the_fault = WORLD_LOST_AFTER;
-	fault_in = 4;				/* both lists, move, copy */
-	w->fault = one_fault;
-	sync_all();
+	sync_with(WORLD_LOST_AFTER, 4);	/* both lists, move, copy */
 	w->fault = cut_off_when_waiting;
 	(void) world_sync(w, "P1", "B", &result);
 	w->fault = NULL;
@@ -1160,11 +1131,7 @@ test_in_doubt_and_back(void)
 	id = add_task("pa", "t");
 	sync_all();
 	edit(id, TS_TITLE, "here");
-	the_fault = WORLD_LOST_AFTER;
-	fault_in = 3;				/* both lists, update */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_LOST_AFTER, 3);	/* both lists, update */
 	tap_is(there(object_of(id, "A"), TS_TITLE), "here", "it arrived");
 	edit_object(object_of(id, "A"), TS_TITLE, "there");
 	sync_all();
@@ -1377,11 +1344,7 @@ test_list_gone(void)
 	id = add_task("pa", "t");
 	add_task("pb", "u");
 	sync_all();
-	the_fault = WORLD_LIST_GONE;
-	fault_in = 1;
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_LIST_GONE, 1);
 	tap_ok(mem_mapping(w->store, "A")->list_missing, "it is missed");
 	tap_ok(ts_failed(&mem_mapping(w->store, "A")->error), "an error of its mapping");
 	tap_ok(!ts_failed(&mem_mapping(w->store, "B")->error), "... and not of the other");
@@ -1403,11 +1366,7 @@ test_barrier_with_failure(void)
 	add_task("pa", "u");
 	sync_all();
 	fake_move(&w->services[0], object_of(id, "A"), "B");
-	the_fault = WORLD_REFUSED;
-	fault_in = 2;				/* list A, then list B */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_REFUSED, 2);	/* list A, then list B */
 	tap_is(here(id, TS_TITLE), "t", "the task is still there");
 	end();
 	tap_is(here(id, TS_TITLE), "t", "... and the same one in the end");
@@ -1531,11 +1490,7 @@ test_other_server_in_parts(void)
 	sync_all();
 	w->services[0].address = "two";
 	fake_delete(&w->services[0], object_of(id, "A"));
-	the_fault = WORLD_REFUSED;
-	fault_in = 3;				/* list A, the object missing, list B */
-	w->fault = one_fault;
-	sync_all();
-	w->fault = NULL;
+	sync_with(WORLD_REFUSED, 3);	/* list A, the object missing, list B */
 	tap_ok(ts_failed(&mem_mapping(w->store, "B")->error), "one could not be read");
 	tap_ok(object_of(id, "A") == NULL, "it may have moved there");
 	end();
