@@ -62,7 +62,7 @@ def find(title):
 
 
 def show():
-    rows = [('list', 'title', 'due', 'status', 'importance', 'body')]
+    rows = [('list', 'title', 'due (as UTC)', 'status', 'importance', 'body')]
     for one, task in tasks():
         due = task['dueDateTime'] or {}
         body = (task['body'] or {}).get('content', '')

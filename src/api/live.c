@@ -44,8 +44,7 @@ may_talk(TsLive *live, TsError *err)
 		row->url = pstrdup(live->provider->default_url);
 	if (row->account_status && strcmp(row->account_status, "NEEDS_AUTH") == 0)
 	{
-		ts_error(err, "TS401", "the credentials of provider \"%s\" were refused", row->name);
-		ts_error_hint(err, "Set new ones with set_credentials().");
+		ts_auth_refused(row->name, live->provider->oauth, err);
 		return false;
 	}
 	return row->account_id == NULL ||

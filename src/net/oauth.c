@@ -356,6 +356,8 @@ trouble(const TsRequest *req, const TsResponse *resp, const Answer *a, TsError *
 				 "the login service's answer is of no use: HTTP status %d%s%s", resp->status,
 				 a->error ? ", " : "", a->error ? a->error : "");
 		describe(req, a, err);
+		if (resp->status == 404)
+			ts_error_hint(err, "Check \"tenant\" of the credentials and \"login_url\" of the settings.");
 	}
 }
 

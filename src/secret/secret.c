@@ -209,6 +209,7 @@ ts_auth_load(const char *account_id, const char *user_id, const char *origin, Ts
 	TsSecret	secret;
 	const char *json;
 	char	   *refresh_token;
+	bool		is_application;
 
 	memset(auth, 0, sizeof(*auth));
 	if (!ts_secret_get(account_id, user_id, &secret, err))
@@ -222,11 +223,26 @@ ts_auth_load(const char *account_id, const char *user_id, const char *origin, Ts
 	auth->bearer = ts_secret_member(json, "token");
 	if (auth->bearer == NULL)
 		auth->bearer = ts_secret_member(json, "access_token");
-	auth->refreshable = refresh_token != NULL && ts_secret_member(json, "client_id") != NULL;
+	is_application = ts_secret_member(json, "client_id") != NULL;
+	auth->refreshable = refresh_token != NULL && is_application;
 	auth->refresh_at = number(json, "refresh_at");
 	auth->expires_at = number(json, "expires_at");
 	auth->grant = number(json, "grant");
 	ts_secret_wipe(refresh_token);
 	ts_secret_wipe(secret.json);
+	if (is_application && auth->bearer == NULL && !auth->refreshable)
+	{
+		ts_error(err, "TS401", "nobody has logged in to account \"%s\"", account_id);
+		ts_error_hint(err, "Log in with begin_oauth(), or use set_credentials().");
+		return false;
+	}
 	return true;
+}
+
+void
+ts_auth_refused(const char *provider, const TsOAuthKind *oauth, TsError *err)
+{
+	ts_error(err, "TS401", "the credentials of provider \"%s\" were refused", provider);
+	ts_error_hint(err, oauth ? "Log in again with begin_oauth(), or use set_credentials()."
+				  : "Set new ones with set_credentials().");
 }

@@ -32,12 +32,16 @@ extern void ts_secret_store(const char *account_id, const char *user_id, const c
 
 /*
  * The credentials of an account as a TsAuth for requests to "origin", in
- * CurrentMemoryContext; to be wiped by the caller.  False with err set (55000)
- * when there is no key, or not the one it was sealed with.  An account without
- * a secret gives an empty TsAuth.
+ * CurrentMemoryContext; to be wiped by the caller.  False with err set: 55000
+ * when there is no key, or not the one it was sealed with; TS401 when they are an
+ * application's and nobody has logged in yet.  An account without a secret gives
+ * an empty TsAuth.
  */
 extern bool ts_auth_load(const char *account_id, const char *user_id, const char *origin,
 						 TsAuth *auth, TsError *err);
+
+/* The error (TS401) of a provider whose account waits for other credentials. */
+extern void ts_auth_refused(const char *provider, const TsOAuthKind *oauth, TsError *err);
 
 /*
  * Changing a part of them, over a pause for the network.

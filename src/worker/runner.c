@@ -413,10 +413,7 @@ start_body(void *arg)
 		refuse(&w->err, psprintf("provider \"%s\" is disabled", p->name),
 			   "Enable it with update_provider().");
 	else if (p->account_status && strcmp(p->account_status, "NEEDS_AUTH") == 0)
-	{
-		ts_error(&w->err, "TS401", "the credentials of provider \"%s\" were refused", p->name);
-		ts_error_hint(&w->err, "Set new ones with set_credentials().");
-	}
+		ts_auth_refused(p->name, run->spec.provider->oauth, &w->err);
 	else if (p->account_id == NULL ||
 			 ts_auth_load(p->account_id, run->job.user_id, p->url, &run->auth, &w->err))
 	{

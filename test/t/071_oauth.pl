@@ -32,6 +32,30 @@ sub log_in
 	return wait_until($node, "SELECT tasksync.finish_oauth('$account')");
 }
 
+# What the hint of a statement's error says
+sub hint
+{
+	my ($statement) = @_;
+	my $stderr = '';
+
+	$node->psql('tasks', $statement, stderr => \$stderr);
+	return $stderr =~ /^HINT:  (.*)$/m ? $1 : "no hint: $stderr";
+}
+
+# before anybody has logged in
+my $early = sql($node, "SELECT tasksync.add_provider('OUTLOOK', 'early', '{\"client_id\": \"$app\"}', '$settings')");
+$graph->requests;
+is(sqlstate($node, "SELECT tasksync.task_lists('$early')"), 'TS401', 'nobody has logged in');
+like(hint("SELECT tasksync.task_lists('$early')"), qr/begin_oauth/, '... which is what to do');
+is(sqlstate($node, "CALL tasksync.sync_now('$early')"), 'TS401', '... for the worker as well');
+is(scalar(() = $graph->requests), 0, '... and no request leaves');
+sql($node, "SELECT tasksync.remove_provider('$early')");
+
+# another directory's
+my $elsewhere = sql($node, "SELECT tasksync.add_account('OUTLOOK', 'elsewhere', '{\"client_id\": \"$app\", \"tenant\": \"no such\"}', '$settings')");
+like(hint("SELECT tasksync.begin_oauth('$elsewhere')"), qr/tenant/, 'a tenant that is not there');
+sql($node, "DELETE FROM tasksync.connected_account WHERE id <> '$account'");
+
 # device code
 is(sqlstate($node, "SELECT tasksync.finish_oauth('$account')"), '55000', 'nothing was begun');
 is(sqlstate($node, "SELECT tasksync.begin_oauth('$account', 'MAGIC')"), '22023', 'a flow that is none');
@@ -133,6 +157,7 @@ like(sql($node, "SELECT p.sync_status || ' ' || p.error_code || ' ' || j.error_h
 $graph->requests;
 is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), 'TS401', 'it stays so');
 is(sqlstate($node, "SELECT tasksync.task_lists('$provider')"), 'TS401', '... for a call as well');
+like(hint("SELECT tasksync.task_lists('$provider')"), qr/begin_oauth/, '... which says what to do');
 is(scalar(() = $graph->requests), 0, '... and no request leaves');
 is(sql($node, 'SELECT count(*) FROM tasksync.task'), '4', 'nothing is lost');
 $graph->control('accept_refresh');

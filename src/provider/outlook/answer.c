@@ -147,7 +147,7 @@ graph_describe(const GraphAnswer *a, TsError *err, const char *failed, const cha
 	else
 		describe_words(a, err);
 	if (a->status == 401)
-		ts_error_hint(err, "Sign in again, or use set_credentials() to change the account's credentials.");
+		ts_error_hint(err, "Log in again with begin_oauth(), or use set_credentials().");
 	else if (a->status == 403)
 		ts_error_hint(err, "The account's consent may not cover this: Tasks.ReadWrite is needed.");
 }
