@@ -265,6 +265,9 @@ test_durations(void)
 	edit_is("duration-form", "{\"due_date\": \"2026-03-30\", \"due_time\": \"02:00\"}", NULL, "");
 	edit_is("duration-form", "{\"due_date\": \"2026-03-29\", \"due_time\": \"03:30\"}", NULL,
 			"-DURATION:P1DT4H\n+DURATION:PT4H30M\n");
+	/* a time that the clock skips */
+	edit_is("duration-form", "{\"due_date\": \"2026-03-29\", \"due_time\": \"02:30\"}", NULL,
+			"-DURATION:P1DT4H\n+DUE;TZID=Europe/Berlin:20260329T023000\n");
 	edit_is("duration-form", "{\"start_date\": \"2026-03-29\"}", NULL,
 			"-DTSTART;TZID=Europe/Berlin:20260328T220000\n-DURATION:P1DT4H\n"
 			"+DTSTART;TZID=Europe/Berlin:20260329T220000\n+DURATION:PT4H\n");

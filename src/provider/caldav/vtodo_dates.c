@@ -292,21 +292,35 @@ write_start(TsVtodoEdit *edit, const TsIcalTime *start)
 						  dates->has_start ? &dates->start : NULL, start);
 }
 
-/* Writes the due as a DURATION after the start where it was one before. */
+/*
+ * The due as a DURATION after the start, where it was one before.  False if none
+ * leads there: to a time that the clock skips, or in a zone of its own.
+ */
+static bool
+write_duration(TsVtodoEdit *edit, const TsIcalTime *start, const TsIcalTime *due)
+{
+	TsVtodoDates *dates = &edit->dates;
+	TsIcalDuration d;
+	TsIcalTime	end;
+
+	if (!dates->due_by_duration || start == NULL || due == NULL)
+		return false;
+	if (same_time(start, &dates->start) && same_time(due, &dates->due))
+		return true;
+	d = ts_ical_duration_between(start, due);
+	if (!ts_ical_duration_add(start, &d, &end) || !same_time(&end, due))
+		return false;
+	ts_ical_set_value(edit->doc, dates->duration_line, ts_ical_duration_print(&d), NULL);
+	return true;
+}
+
 static void
 write_due(TsVtodoEdit *edit, const TsIcalTime *start, const TsIcalTime *due)
 {
 	TsVtodoDates *dates = &edit->dates;
 
-	if (dates->due_by_duration && start != NULL && due != NULL)
-	{
-		TsIcalDuration d = ts_ical_duration_between(start, due);
-
-		if (!same_time(start, &dates->start) || !same_time(due, &dates->due))
-			ts_ical_set_value(edit->doc, dates->duration_line,
-							  ts_ical_duration_print(&d), NULL);
+	if (write_duration(edit, start, due))
 		return;
-	}
 	remove_lines(edit, "DURATION", &dates->duration_line);
 	if (due == NULL)
 		remove_lines(edit, "DUE", &dates->due_line);
