@@ -178,16 +178,23 @@ note_beaten(SettleWork *w, const TsDelivery *d, const TsTask *ours, TsFieldMask 
 	change->conflict.remote.known &= beaten;
 }
 
+/* Does a field say more than it does in a task of which nothing is said? */
+static bool
+says_something(const TsTask *task, TsField f)
+{
+	const char *value = task->value[f];
+	const char *fallback = ts_field_info[f].fallback;
+
+	return value && !(fallback && strcmp(value, fallback) == 0);
+}
+
 /* Is a field of the object something that we never agreed on? */
 static bool
 is_let_be(const TsLinkRow *row, const TsTask *seen, TsField f)
 {
-	const char *value = seen->value[f];
-	const char *fallback = ts_field_info[f].fallback;
-
 	if (row->remote_base.known & BIT(f))
-		return !ts_value_equal(f, value, row->remote_base.value[f]);
-	return value && !(fallback && strcmp(value, fallback) == 0);
+		return !ts_value_equal(f, seen->value[f], row->remote_base.value[f]);
+	return says_something(seen, f);
 }
 
 /*
@@ -278,6 +285,19 @@ is_perhaps_another(const TsDelivery *d, const TsLinkRow *row)
 		row->has_local && row->elsewhere && !same(d->intent.etag, d->obs.etag);
 }
 
+/* The values here that the object replaces. */
+static TsFieldMask
+replaced_here(const TsLinkRow *row, const TsPlan *plan)
+{
+	TsFieldMask replaced = 0;
+
+	for (TsField f = 0; f < TS_NFIELDS; f++)
+		if ((plan->local_patch.known & ~(plan->local_won | plan->remote_won) & BIT(f)) &&
+			says_something(&row->local, f))
+			replaced |= BIT(f);
+	return replaced;
+}
+
 /* Not applied, since it changed there: merge what is there, then try again. */
 static void
 settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
@@ -294,7 +314,7 @@ settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pa
 	change->payload = d->obs.payload;
 	change->payload_len = d->obs.payload_len;
 	if (is_perhaps_another(d, row))
-		note_beaten(w, d, &row->local, plan.local_patch.known & ~change->conflict.fields);
+		note_beaten(w, d, &row->local, replaced_here(row, &plan));
 	d->again = d->intent.kind == TS_PUSH_DELETE && plan.remote_action == TS_ACTION_DELETE;
 	w->again = true;
 }
