@@ -245,7 +245,7 @@ end_of_alarm(const TsIcalDoc *doc, const TsIcalLine *line)
 	const TsIcalLine *end = line;
 	int			depth = 0;
 
-	if (pg_strncasecmp(line->text, "BEGIN:VALARM", 12) != 0)
+	if (!is_named(line, "BEGIN") || pg_strcasecmp(ts_ical_value(line), "VALARM") != 0)
 		return line;
 	for (; end != &doc->head; end = end->next)
 	{
