@@ -32,6 +32,13 @@ put(Writer *writer, char *line)
 	ts_ical_add_before(writer->doc, writer->where, line);
 }
 
+/* Can a TZID be said in a parameter as it stands?  (RFC 5545 3.1: no control, no quote) */
+static bool
+is_sayable(const char *tzid)
+{
+	return strchr(tzid, '"') == NULL && strcmp(ts_ical_clean(tzid, strlen(tzid)), tzid) == 0;
+}
+
 char *
 ts_vtimezone_find(const TsIcalDoc *doc, const char *zone)
 {
@@ -48,7 +55,7 @@ ts_vtimezone_find(const TsIcalDoc *doc, const char *zone)
 				line = ts_ical_line(comp, "TZID", NULL);
 			if (line != NULL)
 				found = ts_tzid_zone(doc, ts_ical_value(line));
-			if (found != NULL && strcmp(found, zone) == 0)
+			if (found != NULL && strcmp(found, zone) == 0 && is_sayable(ts_ical_value(line)))
 				return pstrdup(ts_ical_value(line));
 		}
 	}
