@@ -48,6 +48,7 @@ WITH (toast_tuple_target = 4096);
 
 CREATE INDEX task_link_mapping_idx ON tasksync.task_link (mapping_id, user_id);
 CREATE INDEX task_link_uid_idx ON tasksync.task_link (external_uid, mapping_id);
+CREATE INDEX task_link_written_idx ON tasksync.task_link (mapping_id, write_seq) WHERE write_seq > 0;
 CREATE INDEX task_link_parent_idx
 	ON tasksync.task_link (external_parent, mapping_id) WHERE external_parent IS NOT NULL;
 CREATE INDEX task_link_retry_idx
@@ -169,6 +170,7 @@ CREATE TABLE tasksync.mapping_state (
 	mapping_id uuid NOT NULL,
 	user_id text NOT NULL,
 	cursor text,
+	pulled_seq bigint NOT NULL DEFAULT 0,
 	full_at timestamptz,
 	cycles_since_full int NOT NULL DEFAULT 0,
 	enabled_xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),

@@ -190,6 +190,7 @@ COMMENT ON TABLE tasksync.mapping_state IS 'where each mapping stands with its s
 COMMENT ON COLUMN tasksync.mapping_state.mapping_id IS 'the mapping';
 COMMENT ON COLUMN tasksync.mapping_state.user_id IS 'whose mapping';
 COMMENT ON COLUMN tasksync.mapping_state.cursor IS 'how far the service''s changes were read';
+COMMENT ON COLUMN tasksync.mapping_state.pulled_seq IS 'what we wrote before that number of sync_seq, the cursor knows of';
 COMMENT ON COLUMN tasksync.mapping_state.full_at IS 'end of the last complete listing';
 COMMENT ON COLUMN tasksync.mapping_state.cycles_since_full IS 'syncs since then';
 COMMENT ON COLUMN tasksync.mapping_state.enabled_xid IS 'the transaction that made or enabled it: journal rows of older ones may be missing';
@@ -274,6 +275,7 @@ COMMENT ON INDEX tasksync.task_list_mapping_project_idx IS 'mappings of a projec
 COMMENT ON INDEX tasksync.task_list_mapping_user_idx IS 'a user''s mappings';
 COMMENT ON INDEX tasksync.task_link_mapping_idx IS 'all of a mapping';
 COMMENT ON INDEX tasksync.task_link_uid_idx IS 'by the object''s UID';
+COMMENT ON INDEX tasksync.task_link_written_idx IS 'what we wrote, by when';
 COMMENT ON INDEX tasksync.task_link_parent_idx IS 'children, by their parent there';
 COMMENT ON INDEX tasksync.task_link_retry_idx IS 'what is to be tried again';
 COMMENT ON INDEX tasksync.task_change_pending_idx IS 'what is still to go';

@@ -120,7 +120,7 @@ extern void ts_error_from_catch(TsError *err);
 /* rows.c */
 extern int	ts_uncarried(const TsDb *d, const char **names);
 extern TsKnown *ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n);
-extern char **ts_store_external_ids(void *db, const TsMapping *m, int *n);
+extern char **ts_store_external_ids(void *db, const TsMapping *m, int64 written_since, int *n);
 extern TsLinkRow *ts_store_links(void *db, const TsMapping *m, const char **external_ids,
 								 const char **uids, const char **markers, int n);
 extern TsLinkRow *ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int n);

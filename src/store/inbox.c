@@ -240,7 +240,9 @@ move_links(const TsMapping *m)
 		" ORDER BY x.new_mapping, x.new_id, x.link_id"
 		"), linked AS ("
 		" UPDATE tasksync.task_link l SET mapping_id = move.new_mapping,"
-		"  external_task_id = move.new_id, etag = NULL, prev_etags = '{}'"
+		"  external_task_id = move.new_id, etag = NULL, prev_etags = '{}',"
+		/* the list's cursor may not know of it yet */
+		"  write_seq = pg_catalog.nextval('tasksync.sync_seq')"
 		" FROM move WHERE l.id = move.link_id AND l.user_id = $2"
 		"), buried AS ("
 		" DELETE FROM tasksync.task_inbox g USING move"

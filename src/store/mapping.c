@@ -94,6 +94,7 @@ read_mapping(int i, TsMapping *m)
 	m->scope = ts_col(i, 28);
 	m->account = ts_col(i, 29);
 	m->auth_version = ts_col(i, 30);
+	m->pulled_seq = ts_col_long(i, 31);
 }
 
 /*
@@ -118,7 +119,7 @@ ts_load_mappings(const char *provider_id, const char *user_id, const char *mappi
 		" s.list_base ->> 'project_name', s.list_base ->> 'project_color',"
 		" (s.list_base ->> 'from_list')::boolean,"
 		" s.gone_since, m.sync_status IS NOT DISTINCT FROM 'HELD', s.scope, s.account,"
-		" s.auth_version"
+		" s.auth_version, s.pulled_seq"
 		" FROM tasksync.task_list_mapping m"
 		" JOIN tasksync.task_provider p ON p.id = m.provider_id AND p.user_id = m.user_id"
 		" JOIN tasksync.project j ON j.id = m.project_id AND j.user_id = m.user_id"
@@ -147,15 +148,16 @@ ts_store_pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 	static TsStatement stmt = {
 		"UPDATE tasksync.mapping_state s SET cursor = COALESCE($3, s.cursor),"
 		" caps = COALESCE($4::jsonb, s.caps), gone_since = NULL,"
-		" full_at = CASE WHEN $5 THEN pg_catalog.now() ELSE s.full_at END"
-		" WHERE s.mapping_id = $1 AND s.user_id = $2 AND ($5 OR s.gone_since IS NOT NULL"
+		" full_at = CASE WHEN $5 THEN pg_catalog.now() ELSE s.full_at END,"
+		" pulled_seq = CASE WHEN $6 > 0 THEN $6 ELSE s.pulled_seq END"
+		" WHERE s.mapping_id = $1 AND s.user_id = $2 AND ($5 OR $7 OR s.gone_since IS NOT NULL"
 		"  OR s.cursor IS DISTINCT FROM COALESCE($3, s.cursor)"
 		"  OR s.caps IS DISTINCT FROM COALESCE($4::jsonb, s.caps))",
-		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, BOOLOID}
 	};
 
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_text(end->cursor), ts_text(end->caps),
-		   ts_bool(end->complete));
+		   ts_bool(end->complete), ts_long(end->seq), ts_bool(end->untold));
 }
 
 /* An account that the service does not tell any more is taken to be the same. */

@@ -218,16 +218,23 @@ ts_store_known(void *db, const TsMapping *m, const char **external_ids, int n)
 }
 
 char	  **
-ts_store_external_ids(void *db, const TsMapping *m, int *n)
+ts_store_external_ids(void *db, const TsMapping *m, int64 written_since, int *n)
 {
-	static TsStatement stmt = {
+	static TsStatement all = {
 		"SELECT l.external_task_id FROM tasksync.task_link l"
 		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_task_id IS NOT NULL",
 		{UUIDOID, TEXTOID}
 	};
+	static TsStatement written = {
+		"SELECT l.external_task_id FROM tasksync.task_link l"
+		" WHERE l.mapping_id = $1 AND l.user_id = $2 AND l.external_task_id IS NOT NULL"
+		"  AND l.write_seq > 0 AND l.write_seq > $3",
+		{UUIDOID, TEXTOID, INT8OID}
+	};
 	char	  **ids;
 
-	*n = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
+	*n = written_since == 0 ? ts_run(&all, ts_uuid(m->id), ts_text(m->user_id))
+		: ts_run(&written, ts_uuid(m->id), ts_text(m->user_id), ts_long(written_since));
 	ids = palloc(sizeof(char *) * (*n + 1));
 	for (int i = 0; i < *n; i++)
 		ids[i] = ts_col_text(i, 1, NULL);

@@ -39,6 +39,7 @@ typedef struct TsMapping
 	bool		is_auto_scheduled;
 	bool		sync_project_name;
 	char	   *cursor;
+	int64		pulled_seq;		/* what was written before that number, the cursor knows of */
 	char	   *caps;
 	bool		first_pull;		/* no pull was ever completed: matching is on */
 	bool		audit_due;		/* a complete listing is due */
@@ -214,7 +215,8 @@ typedef struct TsPullEnd
 	const char *cursor;
 	const char *caps;			/* NULL: as before */
 	bool		complete;		/* that was a complete listing */
-	const TsList *list;			/* name and colour agreed on, or NULL */
+	int64		seq;			/* what was written before, the cursor knows of; 0: as before */
+	bool		untold;			/* the number is to be kept even if all else is as before */
 } TsPullEnd;
 
 /* What a mapping's ids are good for, as it is now. */
@@ -234,7 +236,7 @@ typedef struct TsStore
 
 	/* pull */
 	TsKnown    *(*known) (void *db, const TsMapping *m, const char **external_ids, int n);
-	char	  **(*external_ids) (void *db, const TsMapping *m, int *n);
+	char	  **(*external_ids) (void *db, const TsMapping *m, int64 written_since, int *n);
 
 	/*
 	 * One row per observation: found by external id, else by the uid of a link

@@ -90,7 +90,6 @@ typedef struct TsRun
 
 	/* pull */
 	int64		fetch_seq;		/* taken when the request under way started */
-	int64		pull_seq;		/* … the first of the pull */
 	int64		again_seq;		/* … the first of the second pull, 0: there was none */
 	int			nchanged;		/* linked objects that are not as they were: … */
 	TsObservation *texts;		/* … those that came with their text, … */
@@ -101,9 +100,13 @@ typedef struct TsRun
 	TsIds		fetch;			/* to be fetched whole */
 	int			nfetched;		/* how many of them were asked for */
 	TsIds		gone;			/* proved gone, linked here */
+	TsIds		dug_up;			/* proved gone before, and listed now */
 	TsIds		lost_creates;	/* in doubt; what this pull does not show was not made */
 	bool		complete;		/* the listing named every object there is */
-	bool		was_complete;	/* … and the objects it left out were asked for */
+	bool		looked_for_absent;	/* what it left out is on the fetch list, or was asked for */
+	bool		was_complete;	/* … and it was complete */
+	bool		untold;			/* … and there was something */
+	int64		listed_seq;		/* taken then: what is found by asking, the cursor may not know of */
 	char	   *cursor;
 	uint64	   *seen;			/* open-addressing set of id hashes */
 	int			nseen;

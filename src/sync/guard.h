@@ -23,6 +23,7 @@ typedef enum TsGuard
 	TS_GUARD_AUTHORITATIVE,		/* a create is only lost where a listing would show it */
 	TS_GUARD_CURSOR,			/* the cursor comes after the data it covers */
 	TS_GUARD_ABSENCE,			/* what a listing leaves out is asked for */
+	TS_GUARD_UNTOLD,			/* so is what we made, and the changes since do not name */
 	TS_GUARD_STALE,				/* what may be older than what we know is asked for */
 	TS_GUARD_DEAD,				/* dead ids are remembered */
 	TS_GUARD_AUDIT,				/* now and then everything is looked at */

@@ -312,6 +312,24 @@ merge_linked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pa
 	return true;
 }
 
+/*
+ * Might the list's cursor not know of this object?  Until the cursor is kept, of
+ * none that is new, or there again; nor then of what was found by asking, and came
+ * since it was listed.  So these count as written by us: should they go, we ask
+ * for them.
+ */
+static bool
+is_perhaps_untold(const TsRun *r, const TsMergeItem *item, const TsLinkRow *row)
+{
+	if (!row->linked)
+		return !r->m->first_pull;
+	for (int i = 0; i < r->dug_up.n; i++)
+		if (strcmp(r->dug_up.id[i], item->obs.external_id) == 0)
+			return true;
+	return r->looked_for_absent && item->seq > r->listed_seq &&
+		!(row->etag && item->obs.etag && strcmp(row->etag, item->obs.etag) == 0);
+}
+
 static bool
 merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *parent,
 		   TsChange *change)
@@ -350,6 +368,8 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 	change->payload = item->obs.payload;
 	change->payload_len = item->obs.payload_len;
 	change->clear_inbox = item->obs.external_id;
+	if (is_perhaps_untold(w->r, item, row))
+		change->write_seq = item->seq;
 	if (row->linked && row->external_id == NULL)
 		change->clear_intent = true;	/* the feed is the best lookup of a create in doubt */
 	return true;

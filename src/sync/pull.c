@@ -10,7 +10,9 @@
  *
  * That an object is missing from a complete listing is a hint, never proof:
  * each is asked for by its id, and only "it is not there" makes a tombstone.
- * Tombstones wait in the inbox, behind the cursor, for the barrier.
+ * So is that the changes since the cursor do not name what we have made since:
+ * what came and went, many a service does not tell of (RFC 6578 does not ask it
+ * to).  Tombstones wait in the inbox, behind the cursor, for the barrier.
  *
  *-------------------------------------------------------------------------
  */
@@ -166,8 +168,8 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 	ListingWork w = {c, r, palloc(sizeof(char *) * n), n, NULL};
 	TsObservation *with_text = palloc(sizeof(TsObservation) * n);
 	int			ntext = 0;
-	const char **alive = palloc(sizeof(char *) * n);
-	int			nalive = 0;
+	const char **in_doubt = palloc(sizeof(char *) * n);
+	int			ndoubt = 0;
 
 	for (int i = 0; i < n; i++)
 		w.ids[i] = obs[i].external_id;
@@ -183,11 +185,14 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 		{
 			if (k->linked || k->parked)
 				listed_as_gone(c, r, obs[i].external_id);
+			mark_seen(r, obs[i].external_id);
 			continue;
 		}
 		mark_seen(r, obs[i].external_id);
-		if (k->buried)
-			alive[nalive++] = obs[i].external_id;
+		if (k->buried && k->in_doubt)
+			in_doubt[ndoubt++] = obs[i].external_id;	/* recovery looks at it */
+		else if (k->buried)
+			ts_ids_add(r, &r->dug_up, obs[i].external_id);	/* asked for, before it counts */
 		if (obs[i].foreign || k->in_doubt)
 			continue;
 		if ((k->linked || k->parked) && !k->buried && k->etag && obs[i].etag &&
@@ -201,7 +206,7 @@ listing_observed(TsCycle *c, TsRun *r, TsObservation *obs, int n)
 		else
 			ts_ids_add(r, &r->fetch, obs[i].external_id);
 	}
-	unbury(c, r, alive, nalive);
+	unbury(c, r, in_doubt, ndoubt);
 	if (ntext > 0)
 		ts_merge(c, r, with_text, ntext, r->fetch_seq, false);
 	ts_progress(c, r, "listing", r->nseen, 0);
@@ -246,8 +251,6 @@ pull_start_body(void *arg)
 	w->r->fetch_seq = w->c->env->store->next_seq(w->c->env->db);
 	if (w->r->read_before)
 		w->r->again_seq = w->r->fetch_seq;
-	else
-		w->r->pull_seq = w->r->fetch_seq;
 	w->inbox = w->c->env->store->inbox(w->c->env->db, w->r->m, &w->ninbox);
 	if (w->r->m->first_pull)
 	{
@@ -352,7 +355,7 @@ ts_phase_fetch(TsCycle *c, TsRun *r)
 	if (n == 0)
 	{
 		r->phase = r->barrier_passed ? TS_PHASE_BURY
-			: r->complete ? TS_PHASE_ABSENT : TS_PHASE_PULLED;
+			: r->looked_for_absent ? TS_PHASE_PULLED : TS_PHASE_ABSENT;
 		return;
 	}
 	if (!ts_transact(c, r, seq_body, &w))
@@ -377,10 +380,15 @@ linked_ids_body(void *arg)
 {
 	AbsentWork *w = arg;
 
-	w->ids = w->c->env->store->external_ids(w->c->env->db, w->r->m, &w->n);
+	w->ids = w->c->env->store->external_ids(w->c->env->db, w->r->m,
+											w->r->complete ? 0 : w->r->m->pulled_seq, &w->n);
+	w->r->listed_seq = w->c->env->store->next_seq(w->c->env->db);
 }
 
-/* The complete listing is in: ask for every linked object that it left out. */
+/*
+ * The listing is in: ask for every linked object that it left out, of all if it
+ * was complete, else of those written since the cursor that it began with.
+ */
 void
 ts_phase_absent(TsCycle *c, TsRun *r)
 {
@@ -389,10 +397,15 @@ ts_phase_absent(TsCycle *c, TsRun *r)
 	if (!ts_transact(c, r, linked_ids_body, &w))
 		return;
 	for (int i = 0; i < w.n; i++)
-		if (!was_seen(r, w.ids[i]))
-			ts_ids_add(r, ts_guarded(TS_GUARD_ABSENCE) ? &r->fetch : &r->gone, w.ids[i]);
-	r->complete = false;		/* the listing's gaps are on the fetch list now */
-	r->was_complete = true;
+	{
+		if (was_seen(r, w.ids[i]) || !(r->complete || ts_guarded(TS_GUARD_UNTOLD)))
+			continue;
+		ts_ids_add(r, ts_guarded(TS_GUARD_ABSENCE) || !r->complete ? &r->fetch : &r->gone, w.ids[i]);
+		r->untold = true;
+	}
+	r->looked_for_absent = true;	/* the listing's gaps are on the fetch list now */
+	r->was_complete = r->complete;
+	r->complete = false;
 	forget_seen(r);
 	r->phase = TS_PHASE_FETCH;
 }
@@ -425,7 +438,7 @@ pull_end_body(void *arg)
 	SeqWork    *w = arg;
 	TsRun	   *r = w->r;
 	TsPullEnd	end = {r->keep_cursor ? NULL : r->cursor, r->m->caps,
-	r->was_complete && !r->keep_cursor, NULL};
+		r->was_complete && !r->keep_cursor, 0, r->untold && !r->keep_cursor};
 	TsInboxRow *rows = palloc0(sizeof(TsInboxRow) * (r->gone.n + 1));
 
 	for (int i = 0; i < r->gone.n; i++)
@@ -438,6 +451,8 @@ pull_end_body(void *arg)
 		w->c->env->store->inbox_put(w->c->env->db, r->m, rows, r->gone.n);
 	if (r->was_complete)
 		forget_lost_creates(w);
+	if (!r->keep_cursor)
+		r->m->pulled_seq = end.seq = r->listed_seq;
 	w->c->env->store->pull_end(w->c->env->db, r->m, &end);
 }
 
@@ -470,7 +485,7 @@ ts_pull_again(TsRun *r)
 		r->m->first_pull = false;
 	r->read_before = true;
 	r->cursor = NULL;
-	r->was_complete = false;
+	r->was_complete = r->looked_for_absent = false;
 	r->fetch.n = r->nfetched = r->gone.n = 0;
 	r->changed.n = r->nexamined = r->nchanged = r->ntexts = 0;
 	r->phase = TS_PHASE_PULL;

@@ -602,16 +602,20 @@ known(void *db, const TsMapping *m, const char **external_ids, int n)
 }
 
 static char **
-external_ids(void *db, const TsMapping *m, int *n)
+external_ids(void *db, const TsMapping *m, int64 written_since, int *n)
 {
 	MemStore   *s = db;
 	char	  **ids = palloc(sizeof(char *) * s->db.nlinks);
 
 	*n = 0;
 	for (int i = 0; i < s->db.nlinks; i++)
-		if (s->db.links[i].used && s->db.links[i].external_id &&
-			same(s->db.links[i].mapping_id, m->id))
-			ids[(*n)++] = s->db.links[i].external_id;
+	{
+		const MemLink *l = &s->db.links[i];
+
+		if (l->used && l->external_id && same(l->mapping_id, m->id) &&
+			(written_since == 0 || l->write_seq > written_since))
+			ids[(*n)++] = l->external_id;
+	}
 	return ids;
 }
 
@@ -1128,6 +1132,7 @@ move_link(MemStore *s, MemLink *l, MemInbox *gone, MemInbox *w)
 	l->external_id = (char *) w->row.external_id;
 	l->etag = NULL;
 	l->nprev_etags = 0;
+	l->write_seq = next_seq(s);
 	w->row.wait_for = NULL;
 	w->retry_at = s->now;
 	if (t && !same(t->project, mem_mapping(s, w->mapping_id)->m.project_id))
@@ -1635,6 +1640,8 @@ pull_end(void *db, const TsMapping *m, const TsPullEnd *end)
 		row->cursor = keep(s, end->cursor);
 	if (end->complete)
 		row->first_pull = row->audit_due = false;
+	if (end->seq)
+		row->pulled_seq = end->seq;
 	mem_mapping(s, m->id)->list_missing = false;
 }
 

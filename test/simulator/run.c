@@ -140,6 +140,23 @@ choose_manual(Run *run, MemDb *db)
 	run->random = random;
 }
 
+/*
+ * Who forgets what came and went since the cursor.  What comes between the pages
+ * of a complete listing and goes before the next sync is then beyond help; and so
+ * is what goes while a late listing has yet to tell that it came.
+ */
+static void
+choose_memory(Run *run)
+{
+	uint64		random = run->random;
+
+	draw_from(run, EVENT_KEY(EVENT_SYNC, 0, 4));
+	for (int i = 0; i < 2; i++)
+		if ((run->w->services[i].forgets = run_one_in(run, 3)))
+			run->w->services[i].page = run->w->services[i].lag = 0;
+	run->random = random;
+}
+
 static void
 make_world(Run *run)
 {
@@ -161,6 +178,7 @@ make_world(Run *run)
 	run->flips = run_one_in(run, 5);
 	run->audits = run_one_in(run, 2);
 	choose_manual(run, db);
+	choose_memory(run);
 	run->leaves = run->moves && run_one_in(run, 3);
 }
 

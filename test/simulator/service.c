@@ -417,10 +417,11 @@ serve_changes(FakeService *s, const FakeCall *call, FakeAnswer *a)
 	{
 		const FakeState *now = state_at(&s->objects[i], top);
 		bool		listed = was_in(now, call->list);
+		bool		left = !listed && (s->forgets ? was_in(state_at(&s->objects[i], call->from), call->list)
+									   : was_once_in(now, call->from, call->list));
 
 		if (now == NULL || now->rev <= call->from ||
-			(s->lose_every && now->rev % s->lose_every == 0) ||
-			!(listed || was_once_in(now, call->from, call->list)))
+			(s->lose_every && now->rev % s->lose_every == 0) || !(listed || left))
 			continue;
 		show(a, s->objects[i].id, listed ? now->payload : NULL, now->rev);
 	}

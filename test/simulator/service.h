@@ -64,6 +64,7 @@ typedef struct FakeService
 	int			oldest_cursor;	/* earlier ones are refused */
 	int			hide_every;		/* complete listings leave out every so-manieth; 0: none */
 	int64		lag;			/* listings show the state of so many microseconds ago */
+	bool		forgets;		/* changes: what came and went since the cursor is not told of */
 	int			lose_every;		/* changes of which the feed never tells; 0: none */
 	int64		skew;			/* its clock is ahead, in microseconds */
 	bool		server_names;	/* the client does not name new objects, and writes a marker */

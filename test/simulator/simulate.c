@@ -151,6 +151,7 @@ static const struct
 	{OFF(AUTHORITATIVE), "waiting for an authoritative listing"},
 	{OFF(CURSOR), "the cursor after the data"},
 	{OFF(ABSENCE) | OFF(CONFIRM), "asking for what is absent, now and before it is buried"},
+	{OFF(UNTOLD), "asking for what was made and is not told of"},
 	{OFF(STALE), "asking for what may be stale"},
 	{OFF(DEAD), "remembering dead ids"},
 	{OFF(AUDIT), "complete listings now and then"},

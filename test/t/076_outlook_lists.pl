@@ -143,6 +143,20 @@ subtest 'moved here, and then in conflict' => sub {
 	rested('at rest', $a, $b);
 };
 
+subtest 'made here, and gone before the service has told of it' => sub {
+	my ($a, $b) = map { $world->map_list("Early $_") } qw(A B);
+	$world->insert($a, title => "'$_'", description => "'$_ here'") foreach 'Early to go', 'Early to leave', 'Early to stay';
+	$world->sync;
+	$world->there('delete_task', list => $a->{list}, task => 'Early to go');
+	$world->there('move_task', list => $a->{list}, task => 'Early to leave', to => $b->{list});
+	my $id = $world->value($a, 'Early to leave', 'id');
+	$world->sync foreach 1 .. 2;
+	is($world->titles($a) . '|' . $world->titles($b), 'Early to stay|Early to leave', 'deleted and moved here as well');
+	is($world->value($b, 'Early to leave', 'id'), $id, '... as the same task');
+	is($world->titles_there($a) . '|' . $world->titles_there($b), 'Early to stay|Early to leave', '... once');
+	rested('at rest', $a, $b);
+};
+
 subtest 'moved in the app' => sub {
 	my ($a, $b) = map { $world->map_list("There $_") } qw(A B);
 	$world->add($a, 'Theirs', %rich);

@@ -936,7 +936,7 @@ test_late_news_of_deletion(void)
 	deleted_at = w->clock;
 	mem_move(w->store, id, "pa");
 	s->lag = w->clock;			/* nothing is told */
-	sync_with(WORLD_NOT_SENT, 5);	/* both lists, move, copy, delete */
+	sync_with(WORLD_NOT_SENT, 6);	/* both lists, what B does not tell of, move, copy, delete */
 	tap_ok(object_of(id, "A") && object_of(id, "B"), "both objects are there");
 	s->lag = w->clock - deleted_at;
 	(void) world_sync(w, "P1", "A", &result);
@@ -945,6 +945,35 @@ test_late_news_of_deletion(void)
 	end();
 	tap_is_int(w->store->db.ntasks, 1, "one task");
 	tap_is_int(fake_count(s, "A") - fake_count(s, "B"), 1, "... and one object");
+}
+
+/* The changes since a cursor need not name what came and went meanwhile. */
+static void
+test_untold(void)
+{
+	char	   *id;
+
+	begin("made here, and deleted there before the service has told of it");
+	w->services[0].forgets = true;
+	sync_all();
+	id = add_task("pa", "t");
+	add_task("pa", "u");
+	sync_all();
+	fake_delete(&w->services[0], object_of(id, "A"));
+	sync_all();
+	tap_is(here(id, TS_TITLE), "(no task)", "it is deleted here");
+	end();
+
+	begin("… and moved there");
+	w->services[0].forgets = true;
+	sync_all();
+	id = add_task("pa", "t");
+	sync_all();
+	fake_move(&w->services[0], object_of(id, "A"), "B");
+	sync_all();
+	tap_ok(object_of(id, "B") != NULL, "it is the same task");
+	end();
+	tap_is_int(w->store->db.ntasks, 1, "one task");
 }
 
 /* It comes back as soon as we have seen that it is gone. */
@@ -1629,6 +1658,7 @@ main(void)
 	test_conflict_with_first_object();
 	test_move_to_where_it_was_deleted();
 	test_late_news_of_deletion();
+	test_untold();
 	test_moved_to_and_fro_in_doubt();
 	test_copy_deleted_and_first_moved();
 	test_back_while_deletion_in_doubt();
