@@ -269,6 +269,7 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *par
 	}
 	change->external_id = d->push.new_external_id ? d->push.new_external_id
 		: d->intent.external_id;
+	change->clear_inbox = change->external_id;	/* were there a tombstone, it is of an earlier one */
 	change->write_seq = w->write_seq;
 	change->clear_intent = true;
 }
