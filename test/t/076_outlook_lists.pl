@@ -78,6 +78,18 @@ subtest 'moved here' => sub {
 	rested('at rest at last', $a, $b);
 };
 
+subtest 'more steps than a page' => sub {
+	my ($a, $b) = map { $world->map_list("Stairs $_") } qw(A B);
+	$graph->set(max_page_size => 5);
+	$world->add($a, 'Stairs', steps => [ map { "step $_" } 1 .. 8 ]);
+	$world->sync;
+	$world->sql("UPDATE tasksync.task SET project_id = '$b->{project}' WHERE title = 'Stairs'");
+	$world->sync;
+	is(join(', ', map { $_->{displayName} } @{ $world->task_there($b, 'Stairs')->{checklistItems} }), join(', ', map { "step $_" } 1 .. 8), 'each is there once');
+	rested('at rest', $a, $b);
+	$graph->set(max_page_size => 100);
+};
+
 subtest 'files' => sub {
 	my ($a, $b) = map { $world->map_list("Files $_") } qw(A B);
 	$world->add($a, $_) foreach 'With a file', 'Without';

@@ -567,7 +567,10 @@ count_elements(const TsJson *array)
 	return n;
 }
 
-/* One that can't be read is left as it is: that it was made is known, and of more account. */
+/*
+ * One that can't be read is left as it is: that it was made is known, and of more
+ * account.  Where there is more than a page of them, they came with the task.
+ */
 static void
 steps_answer(GraphConversation *c, const GraphAnswer *a)
 {
@@ -575,7 +578,8 @@ steps_answer(GraphConversation *c, const GraphAnswer *a)
 	const TsJson *value = a->status / 100 == 2 ? ts_json_get_kind(a->json, "value", TS_JSON_ARRAY) : NULL;
 
 	w->nsteps = value != NULL ? count_elements(value) : 0;
-	if (value == NULL || w->nsteps >= count_elements(w->steps))
+	if (value == NULL || w->nsteps >= count_elements(w->steps) ||
+		ts_json_get(a->json, "@odata.nextLink") != NULL)
 		w->steps = NULL;
 	else
 		graph_learn(c, &c->caps.no_steps, true);
