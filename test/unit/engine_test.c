@@ -82,6 +82,18 @@ sync_all(void)
 	(void) world_sync(w, "P1", NULL, &result);
 }
 
+/* A task that was synced, and then moved here, at a service that knows no moves. */
+static char *
+add_moving(const char *from, const char *to)
+{
+	char	   *id = add_task(from, "t");
+
+	w->services[0].no_moves = true;
+	sync_all();
+	mem_move(w->store, id, to);
+	return id;
+}
+
 /* Which request of a cycle meets which fault. */
 static int	fault_in;
 static WorldFault the_fault;
@@ -704,10 +716,7 @@ test_copy_deleted_and_made_again(void)
 	char	   *id;
 
 	begin("the copy of a move in doubt is deleted there");
-	w->services[0].no_moves = true;
-	id = add_task("pb", "t");
-	sync_all();
-	mem_move(w->store, id, "pa");
+	id = add_moving("pb", "pa");
 	sync_with(WORLD_LOST_AFTER, 4);	/* both lists, move, copy */
 	w->fault = cut_off_when_waiting;
 	sync_all();
@@ -800,10 +809,7 @@ test_copy_in_list_turned_read_only(void)
 	char	   *id;
 
 	begin("a copy in doubt is in a list that takes nothing from here any more");
-	w->services[0].no_moves = true;
-	id = add_task("pb", "t");
-	sync_all();
-	mem_move(w->store, id, "pa");
+	id = add_moving("pb", "pa");
 	sync_with(WORLD_LOST_AFTER, 4);	/* both lists, move, copy */
 	(void) world_sync(w, "P2", NULL, &result);
 	tap_is_int(fake_count(&w->services[1], "M"), 1, "the mirror has it");
@@ -836,10 +842,7 @@ test_moved_on_both_sides_and_back(void)
 	char	   *id;
 
 	begin("a task is moved here and there at once, then back there");
-	w->services[0].no_moves = true;
-	id = add_task("pa", "t");
-	sync_all();
-	mem_move(w->store, id, "pb");
+	id = add_moving("pa", "pb");
 	moving = object_of(id, "A");
 	fault_in = 4;				/* both lists, move, copy */
 	w->fault = move_before_copy;
