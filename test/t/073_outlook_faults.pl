@@ -97,6 +97,12 @@ subtest 'answers that are lost' => sub {
 	ok(sync_until_done($m), 'an edit whose answer was lost');
 	is($world->task_there($m, 'One')->{body}{content}, 'edited', '... is there');
 	is($world->sql("SELECT count(*) FROM tasksync.task_conflict WHERE mapping_id = '$m->{mapping}'"), '0', '... and no conflict');
+	$world->update($m, 'One', "description = 'edited again'");
+	$graph->mode('graph PATCH status 200 times 1');
+	$world->sync_state($m);
+	$graph->mode;
+	ok(sync_until_done($m), 'an edit that is said to be done, and the task is not shown');
+	is($world->task_there($m, 'One')->{body}{content}, 'edited again', '... is looked for, and sent again');
 	$world->delete($m, 'One');
 	$graph->mode('graph DELETE lost times 1');
 	$world->sync_state($m);

@@ -392,7 +392,7 @@ static const GraphStep look_step = {
 
 /* ---------- writing ---------- */
 
-/* A write was accepted; the answer shows the task as it is now. */
+/* A write was accepted; the answer shows the task as it is now, or nobody can say what it did. */
 static void
 written(GraphConversation *c, int i, const GraphAnswer *a)
 {
@@ -400,7 +400,7 @@ written(GraphConversation *c, int i, const GraphAnswer *a)
 	const TsJson *task = task_of(a);
 	const char *id = ts_json_get_string(task, "id");
 
-	if (p->kind == TS_PUSH_CREATE && (id == NULL || id[0] == '\0'))
+	if (p->kind != TS_PUSH_DELETE && (id == NULL || id[0] == '\0'))
 	{
 		settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
 		return;
