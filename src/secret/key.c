@@ -206,7 +206,10 @@ ts_key_add(char *key_id, TsError *err)
 		both = psprintf("%s%s%s", text,
 						text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", line);
 		if (strlen(both) > MAX_KEY_FILE)
-			ts_error(err, "55000", "key file \"%s\" is too large", path);
+		{
+			ts_error(err, "55000", "key file \"%s\" has no room for another key", path);
+			ts_error_hint(err, "Keys that nothing needs any more go within ten minutes, or when the configuration is reloaded, if a worker runs.");
+		}
 		else if (!ts_replace_file(path, both))
 			could_not_write(path, err);
 		sodium_memzero(line, sizeof(line));

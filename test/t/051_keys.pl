@@ -115,7 +115,7 @@ my $loop = $node->basedir . '/rotate.sql';
 PostgreSQL::Test::Utils::append_to_file($loop, "SELECT tasksync.rotate_secret_key();\n");
 foreach my $round (1 .. 3)
 {
-	my $run = IPC::Run::start([ 'pgbench', '-n', '-T', '20', '-f', $loop, $node->connstr('tasks') ], '>', '/dev/null', '2>', '/dev/null');
+	my $run = IPC::Run::start([ 'pgbench', '-n', '-T', '20', '-R', '100', '-f', $loop, $node->connstr('tasks') ], '>', '/dev/null', '2>', '/dev/null');
 	sleep 0.3 + rand 0.5;
 	$node->stop('immediate');
 	$run->kill_kill(grace => 1);
@@ -125,6 +125,18 @@ foreach my $round (1 .. 3)
 }
 like(sql($node, 'SELECT tasksync.rotate_secret_key()'), qr/^21$/, 'and are all there');
 ok(worker_looks() && until_keys(1), '... with one key in the end');
+
+
+# A file that is full
+my $newest = PostgreSQL::Test::Utils::slurp_file($file);
+my $filler = sprintf("tasksync-key %016d %s=\n", 0, 'A' x 43);
+PostgreSQL::Test::Utils::append_to_file("$file.full", $filler x int((65536 - length $newest) / length $filler) . $newest);
+chmod 0600, "$file.full";
+rename "$file.full", $file or die;
+is(sqlstate($node, 'SELECT tasksync.rotate_secret_key()'), '55000', 'a file that has no room takes no more keys');
+ok(worker_looks() && until_keys(1), '... until the worker has taken out what nothing needs');
+is(sql($node, 'SELECT tasksync.rotate_secret_key()'), '21', '... and then does');
+ok(worker_looks() && until_keys(1), '... as ever');
 
 # All databases of a server share the file
 $node->safe_psql('postgres', 'CREATE DATABASE second');
