@@ -4,8 +4,8 @@
  *	  Statements that carry credentials, kept out of the log and of
  *	  pg_stat_activity.
  *
- * A statement that names add_provider, add_account or set_credentials is
- * logged as a fixed text, whichever setting had it logged, and without what
+ * A statement that names add_provider, add_account, set_credentials or
+ * finish_oauth is logged as a fixed text, whichever setting had it logged, and without what
  * could quote it (detail, context, parameters).  In pg_stat_activity it is
  * replaced as soon as it is parsed, and again when it is executed.  It has no
  * query id, so that pg_stat_statements takes no notice of it.
@@ -35,12 +35,14 @@
 
 #define REPLACEMENT "<a statement with credentials>"
 
-/* The functions' names are a word of three letters and one of these. */
+/* The functions' names, up to their underscore and from it on. */
 static const struct
 {
 	const char *word;
 	const char *rest;
-}			names[] = {{"add", "_provider"}, {"add", "_account"}, {"set", "_credentials"}};
+}			names[] = {
+	{"add", "_provider"}, {"add", "_account"}, {"set", "_credentials"}, {"finish", "_oauth"}
+};
 
 static emit_log_hook_type prev_emit_log = NULL;
 static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
@@ -60,10 +62,13 @@ names_a_secret(const char *text)
 		return false;
 	for (const char *p = text; (p = strchr(p, '_')) != NULL; p++)
 		for (int i = 0; i < lengthof(names); i++)
-			if (p - text >= 3 &&
-				pg_strncasecmp(p - 3, names[i].word, 3) == 0 &&
+		{
+			size_t		len = strlen(names[i].word);
+
+			if (p - text >= len && pg_strncasecmp(p - len, names[i].word, len) == 0 &&
 				pg_strncasecmp(p, names[i].rest, strlen(names[i].rest)) == 0)
 				return true;
+		}
 	return false;
 }
 

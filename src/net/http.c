@@ -88,40 +88,42 @@ ts_retry_after(const char *value, int64 now)
 
 /*
  * ts_response_words
- *		What a body says, for an error's detail: markup dropped, white space
- *		folded, only what is legal UTF-8 and printable, at most MAX_SAID
- *		characters.
+ *		What a part of an answer says, for an error's detail: markup dropped, white
+ *		space folded, only what is legal UTF-8 and printable, no secret that was
+ *		sent, at most MAX_SAID characters.
  */
 char *
-ts_response_words(const char *body, size_t len)
+ts_response_words(const TsResponse *resp, const char *text, size_t len)
 {
-	const char *end = body + len;
+	const char *end = text + len;
 	StringInfoData out;
 	bool		in_tag = false;
 	bool		gap = false;
 	int			n = 0;
 
 	initStringInfo(&out);
-	while (body < end && n < MAX_SAID)
+	while (text < end && n < MAX_SAID)
 	{
-		int			size = pg_utf_mblen((const unsigned char *) body);
+		int			size = pg_utf_mblen((const unsigned char *) text);
 
-		if (size > end - body || !pg_utf8_islegal((const unsigned char *) body, size))
+		if (size > end - text || !pg_utf8_islegal((const unsigned char *) text, size))
 			size = 1;
-		if (*body == '<' || *body == '>')
-			in_tag = *body == '<';
-		if (in_tag || *body == '>' || (size == 1 && (*body <= ' ' || *body > '~')))
+		if (*text == '<' || *text == '>')
+			in_tag = *text == '<';
+		if (in_tag || *text == '>' || (size == 1 && (*text <= ' ' || *text > '~')))
 			gap = true;
 		else
 		{
 			if (gap && out.len > 0)
 				appendStringInfoChar(&out, ' ');
 			gap = false;
-			appendBinaryStringInfo(&out, body, size);
+			appendBinaryStringInfo(&out, text, size);
 			n++;
 		}
-		body += size;
+		text += size;
 	}
+	for (const char *const *secret = resp->secrets; secret != NULL && *secret != NULL; secret++)
+		ts_mask(out.data, out.len, *secret);
 	return out.data;
 }
 
@@ -142,6 +144,18 @@ ts_request_header(TsRequest *req, const char *name, const char *value)
 	req->nheaders++;
 }
 
+int
+ts_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 void
 ts_url_escape(StringInfo out, const char *text)
 {
@@ -154,20 +168,5 @@ ts_url_escape(StringInfo out, const char *text)
 			appendStringInfoChar(out, c);
 		else
 			appendStringInfo(out, "%%%02X", c);
-	}
-}
-
-void
-ts_mask(char *text, size_t len, const char *secret)
-{
-	size_t		n = secret ? strlen(secret) : 0;
-	char	   *end = text + len;
-
-	if (n < 4)
-		return;
-	while ((text = memmem(text, end - text, secret, n)) != NULL)
-	{
-		memset(text, '*', n);
-		text += n;
 	}
 }

@@ -46,18 +46,26 @@ typedef struct TsResponse
 	TsError		error;			/* status 0: TS503, TS502 (too large), 42501 */
 	bool		maybe_applied;	/* status 0: the request may have been executed */
 	int			retry_after;	/* seconds, -1: not said */
+	const char *const *secrets; /* what was sent to prove who we are; ends with NULL; or NULL */
 } TsResponse;
 
 extern const char *ts_response_header(const TsResponse *resp, const char *name);
 extern void ts_response_headers(TsResponse *resp, const char *text);
-extern char *ts_response_words(const char *body, size_t len);
+extern char *ts_response_words(const TsResponse *resp, const char *text, size_t len);
 extern int	ts_retry_after(const char *value, int64 now);
 extern void ts_request_header(TsRequest *req, const char *name, const char *value);
 
 /* Appends text as a part of a URL or of a form: all but unreserved characters (RFC 3986 2.3) escaped. */
 extern void ts_url_escape(StringInfo out, const char *text);
 
-/* Makes a secret unreadable in a text; one of less than four characters is in every other word. */
+/* The value of a hexadecimal digit, or -1. */
+extern int	ts_hex_digit(char c);
+
+/*
+ * mask.c: makes a secret unreadable in a text, however the text escapes it (URL,
+ * JSON, HTML); a part of it that begins like it too, from 16 characters on.  One of
+ * less than four characters is in every other word, and is left.
+ */
 extern void ts_mask(char *text, size_t len, const char *secret);
 
 #endif							/* TASKSYNC_HTTP_H */

@@ -13,6 +13,7 @@
 #include "net/oauth.h"
 
 #define DEVICE_GRANT "urn:ietf:params:oauth:grant-type:device_code"
+#define MAX_ERROR_NAME 64
 #define DEFAULT_INTERVAL 5		/* seconds between polls (RFC 8628 3.2) */
 
 /*
@@ -216,12 +217,6 @@ ts_oauth_authorize_url(const TsOAuthClient *client, const char *state, const cha
  * What a person brings back
  */
 
-static int
-hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
 /* A parameter of a form or of a URL's query, unescaped; NULL: it is not there. */
 static char *
 parameter(const char *form, const char *name)
@@ -239,14 +234,27 @@ parameter(const char *form, const char *name)
 		return NULL;
 	initStringInfo(&value);
 	for (const char *p = form + n + 1; *p && *p != '&' && *p != '#'; p++)
-		if (*p == '%' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0)
+		if (*p == '%' && ts_hex_digit(p[1]) >= 0 && ts_hex_digit(p[2]) >= 0)
 		{
-			appendStringInfoChar(&value, hex_digit(p[1]) * 16 + hex_digit(p[2]));
+			appendStringInfoChar(&value, ts_hex_digit(p[1]) * 16 + ts_hex_digit(p[2]));
 			p += 2;
 		}
 		else
 			appendStringInfoChar(&value, *p == '+' ? ' ' : *p);
 	return value.data;
+}
+
+/*
+ * Errors have names like "invalid_grant" (RFC 6749 5.2, RFC 8628 3.5).  What has
+ * another form is no name, and may be anything.
+ */
+static char *
+error_name(const char *error)
+{
+	bool		is_name = error[0] && strlen(error) == strspn(error, "abcdefghijklmnopqrstuvwxyz_") &&
+		strlen(error) <= MAX_ERROR_NAME;
+
+	return pstrdup(is_name ? error : "an error without a name");
 }
 
 char *
@@ -265,7 +273,7 @@ ts_oauth_given_code(const char *given, const char *state, TsError *err)
 	given_state = parameter(query, "state");
 	if (error)
 	{
-		ts_error(err, "TS401", "the service did not grant access: %s", error);
+		ts_error(err, "TS401", "the service did not grant access: %s", error_name(error));
 		ts_error_hint(err, "Begin again with begin_oauth().");
 	}
 	else if (code == NULL)
@@ -320,33 +328,48 @@ take_member(void *arg, const char *name, const char *value, bool is_string)
 		a->description = pstrdup(value);
 }
 
-static bool
-read_answer(const TsResponse *resp, Answer *a)
-{
-	memset(a, 0, sizeof(*a));
-	return resp->status != 0 && ts_json_members(resp->body, resp->body_len, take_member, a);
-}
-
-/* What the service said, its first line, without what it was sent. */
+/* Nothing that was sent in confidence is shown in what the service said. */
 static void
-describe(const TsRequest *req, const Answer *a, TsError *err)
+mask_secrets(const TsRequest *req, char *said)
 {
 	static const char *const secrets[] = {
 		"client_secret", "device_code", "code", "code_verifier", "refresh_token"
 	};
-	char	   *said = a->description;
 
-	if (said == NULL)
-		return;
-	said[strcspn(said, "\r\n")] = '\0';
-	for (int i = 0; i < lengthof(secrets); i++)
-		ts_mask(said, strlen(said), parameter(req->body, secrets[i]));
-	ts_error_detail(err, "%s", said);
+	for (int i = 0; said && i < lengthof(secrets); i++)
+	{
+		char	   *secret = parameter(req->body, secrets[i]);
+
+		ts_mask(said, strlen(said), secret);
+		if (secret)
+			explicit_bzero(secret, strlen(secret));
+	}
+}
+
+static bool
+read_answer(const TsRequest *req, const TsResponse *resp, Answer *a)
+{
+	memset(a, 0, sizeof(*a));
+	if (resp->status == 0 || !ts_json_members(resp->body, resp->body_len, take_member, a))
+		return false;
+	mask_secrets(req, a->error);
+	mask_secrets(req, a->description);
+	if (a->error)
+		a->error = error_name(a->error);
+	return true;
+}
+
+/* What the service said, its first line. */
+static void
+describe(const Answer *a, TsError *err)
+{
+	if (a->description)
+		ts_error_detail(err, "%s", pnstrdup(a->description, strcspn(a->description, "\r\n")));
 }
 
 /* Not an answer of OAuth's, or one that says "not now". */
 static void
-trouble(const TsRequest *req, const TsResponse *resp, const Answer *a, TsError *err)
+trouble(const TsResponse *resp, const Answer *a, TsError *err)
 {
 	if (resp->status == 0)
 		*err = resp->error;
@@ -355,7 +378,7 @@ trouble(const TsRequest *req, const TsResponse *resp, const Answer *a, TsError *
 		ts_error(err, resp->status / 100 == 2 ? "TS502" : "TS503",
 				 "the login service's answer is of no use: HTTP status %d%s%s", resp->status,
 				 a->error ? ", " : "", a->error ? a->error : "");
-		describe(req, a, err);
+		describe(a, err);
 		if (resp->status == 404)
 			ts_error_hint(err, "Check \"tenant\" of the credentials and \"login_url\" of the settings.");
 	}
@@ -366,7 +389,7 @@ ts_oauth_read_device(const TsRequest *req, const TsResponse *resp, TsOAuthDevice
 					 TsError *err)
 {
 	Answer		a;
-	bool		is_json = read_answer(resp, &a);
+	bool		is_json = read_answer(req, resp, &a);
 
 	*device = a.device;
 	if (device->interval <= 0)
@@ -377,11 +400,11 @@ ts_oauth_read_device(const TsRequest *req, const TsResponse *resp, TsOAuthDevice
 	if (is_json && a.error && resp->status / 100 == 4 && resp->status != 429)
 	{
 		ts_error(err, "TS401", "the login service refused to begin: %s", a.error);
-		describe(req, &a, err);
+		describe(&a, err);
 		ts_error_hint(err, "Check client_id and tenant, and that the application may be used by public clients.");
 	}
 	else
-		trouble(req, resp, &a, err);
+		trouble(resp, &a, err);
 	return false;
 }
 
@@ -397,14 +420,14 @@ TsOAuthOutcome
 ts_oauth_read_grant(const TsRequest *req, const TsResponse *resp, TsOAuthGrant *grant, TsError *err)
 {
 	Answer		a;
-	bool		is_json = read_answer(resp, &a);
+	bool		is_json = read_answer(req, resp, &a);
 
 	*grant = a.grant;
 	if (is_json && a.error == NULL && resp->status == 200 && grant->access_token)
 		return TS_OAUTH_GRANTED;
 	if (!is_json || a.error == NULL || is_temporary(resp, a.error))
 	{
-		trouble(req, resp, &a, err);
+		trouble(resp, &a, err);
 		return TS_OAUTH_TROUBLE;
 	}
 	if (strcmp(a.error, "authorization_pending") == 0)
@@ -412,7 +435,7 @@ ts_oauth_read_grant(const TsRequest *req, const TsResponse *resp, TsOAuthGrant *
 	if (strcmp(a.error, "slow_down") == 0)
 		return TS_OAUTH_SLOW_DOWN;
 	ts_error(err, "TS401", "the login service refused: %s", a.error);
-	describe(req, &a, err);
+	describe(&a, err);
 	ts_error_hint(err, "Log in again with begin_oauth(), or use set_credentials().");
 	return TS_OAUTH_REFUSED;
 }

@@ -442,29 +442,47 @@ no_answer(TsTransfer *t, TsResponse *resp)
 	}
 }
 
+/* What was sent to prove who we are, in the forms in which it may come back. */
+static const char **
+secrets_of(const TsTransfer *t)
+{
+	const char **secrets = palloc0(sizeof(char *) * 4);
+	int			n = 0;
+
+	if (t->bearer)
+		secrets[n++] = pstrdup(t->bearer);
+	if (t->userinfo_password)
+		secrets[n++] = pstrdup(t->userinfo_password);
+	if (t->userinfo_name && t->userinfo_password)
+	{
+		char	   *pair = psprintf("%s:%s", t->userinfo_name, t->userinfo_password);
+		int			room = pg_b64_enc_len(strlen(pair));
+		char	   *encoded = palloc0(room + 1);
+
+		if (pg_b64_encode(pair, strlen(pair), encoded, room) > 0)
+			secrets[n++] = encoded;
+		explicit_bzero(pair, strlen(pair));
+	}
+	return secrets;
+}
+
 /*
- * A service's error page may show the request that it did not like.  Providers
- * quote such pages, so what was sent to prove who we are is made unreadable in
- * them.
+ * Providers quote error pages, and such a page may show the request that the
+ * service did not like.  What is no error page is not touched: it holds the user's
+ * words, and what is quoted from it goes through ts_response_words().
  */
 static void
-mask_credentials(const TsTransfer *t, char *text, size_t len)
+mask_credentials(const TsResponse *resp, char *text, size_t len)
 {
-	char	   *pair;
-	char	   *encoded;
-	int			n;
+	for (const char *const *secret = resp->secrets; *secret != NULL; secret++)
+		ts_mask(text, len, *secret);
+}
 
-	ts_mask(text, len, t->bearer);
-	ts_mask(text, len, t->userinfo_password);
-	if (t->userinfo_name == NULL || t->userinfo_password == NULL)
-		return;
-	pair = psprintf("%s:%s", t->userinfo_name, t->userinfo_password);
-	n = pg_b64_enc_len(strlen(pair));
-	encoded = palloc0(n + 1);
-	if (pg_b64_encode(pair, strlen(pair), encoded, n) > 0)
-		ts_mask(text, len, encoded);
-	explicit_bzero(pair, strlen(pair));
-	explicit_bzero(encoded, n);
+static void
+wipe_secrets(const TsResponse *resp)
+{
+	for (const char *const *secret = resp->secrets; *secret != NULL; secret++)
+		explicit_bzero(unconstify(char *, *secret), strlen(*secret));
 }
 
 /* Deliver the end to the receiver, and free the transfer. */
@@ -480,6 +498,7 @@ ts_transfer_finish(TsTransfer *t)
 	resp.retry_after = -1;
 	resp.url = pstrdup(t->url);
 	resp.body = "";
+	resp.secrets = secrets_of(t);
 	if (!t->attached && t->result == CURLE_OK && t->header_text == NULL && !t->refused)
 		t->result = CURLE_FAILED_INIT;
 	if (t->result != CURLE_OK || t->refused)
@@ -489,8 +508,8 @@ ts_transfer_finish(TsTransfer *t)
 		resp.status = status_of(t);
 		if (resp.status >= 300)
 		{
-			mask_credentials(t, t->header_text, t->header_len);
-			mask_credentials(t, t->body, t->len);
+			mask_credentials(&resp, t->header_text, t->header_len);
+			mask_credentials(&resp, t->body, t->len);
 		}
 		ts_response_headers(&resp, t->header_text ? t->header_text : "");
 		resp.retry_after = ts_retry_after(ts_response_header(&resp, "retry-after"), time(NULL));
@@ -503,5 +522,6 @@ ts_transfer_finish(TsTransfer *t)
 	ts_transfer_free(t);
 	MemoryContextSwitchTo(old);
 	receiver.done(receiver.arg, &resp);
+	wipe_secrets(&resp);
 	MemoryContextDelete(cxt);
 }

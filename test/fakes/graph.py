@@ -44,6 +44,7 @@ N requests.
     huge N          N megabytes of JSON
     slow N          the answer after N seconds
     silent          a connection that is never answered
+    echo            an error with all that was sent to prove who asks, in several forms
     chaos SEED P    of a hundred requests P misbehave at random, in one of the ways
                     of CHAOS in graph/faults.py, the same ones with the same seed
 
@@ -63,7 +64,7 @@ import traceback
 from http.server import BaseHTTPRequestHandler
 
 sys.dont_write_bytecode = True
-from graph.answers import Answer, graph_error, throttled  # noqa: E402
+from graph.answers import Answer, echo_of_form, echo_of_token, graph_error, throttled  # noqa: E402
 from graph.contract import Contract  # noqa: E402
 from graph.control import Control  # noqa: E402
 from graph.faults import Faults  # noqa: E402
@@ -183,6 +184,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(request, fault_of(scope, mode, arguments))
         elif mode == 'unauthorized':
             self.reply(request, graph_error(401, 'InvalidAuthenticationToken', 'Access token has expired.'))
+        elif mode == 'echo':
+            self.reply(request, echo_of_form(request.raw) if scope == 'login' else echo_of_token(request.headers))
         elif mode == 'html':
             self.reply(request, Answer(200, HTML, [('Content-Type', 'text/html; charset=utf-8')]))
         elif mode == 'redirect':

@@ -45,6 +45,10 @@ unlike(log_from($offset), qr/s3same/, 'its error does not show them');
 like(log_from($offset), qr/failed with SQLSTATE 22012/, 'but that it did');
 
 $offset = -s $node->logfile;
+is(sqlstate($node, "SELECT tasksync.finish_oauth('00000000-0000-0000-0000-000000000000', 's3same')"), 'P0002', 'a code from the browser');
+unlike(log_from($offset), qr/s3same/, 'is not shown either');
+
+$offset = -s $node->logfile;
 is(sql($node, "SELECT 'add_ provider and set_credential are words'"), 'add_ provider and set_credential are words', 'other statements');
 like(log_from($offset), qr/add_ provider and set_credential/, 'are logged as they are');
 

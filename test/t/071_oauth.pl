@@ -192,13 +192,52 @@ is(sqlstate($node, "SELECT tasksync.task_lists('$provider')"), '00000', 'and all
 sql($node, "SELECT tasksync.add_account('CALDAV', 'dav', '{\"token\": \"x\"}', '{\"url\": \"http://127.0.0.1:1/\"}')");
 is(sqlstate($node, "SELECT tasksync.begin_oauth(id) FROM tasksync.connected_account WHERE type = 'CALDAV'"), '22023', 'a type without such a login');
 
+# services that show what they were sent
+sub complaint
+{
+	my ($statement) = @_;
+	my ($out, $stderr);
+
+	$node->psql('tasks', $statement, stdout => \$out, stderr => \$stderr);
+	return "$stderr $out";
+}
+my $said = '';
+$graph->set(token_length => 40);
+sql($node, "SELECT tasksync.set_credentials('$account', '{\"client_id\": \"$app\", \"client_secret\": \"se cret+/&%-of-the-app\"}')");
+$graph->mode("login ~token echo\n");
+my ($page) = rows($node, "SELECT authorize_url FROM tasksync.begin_oauth('$account', 'CODE')");
+$said .= complaint("SELECT tasksync.finish_oauth('$account', 'co+de/that-is=long')");
+like($said, qr/refused: an error without a name.*You sent/s, 'a login service that shows what it was sent');
+$graph->mode('');
+sql($node, "SELECT tasksync.set_credentials('$account', '{\"client_id\": \"$app\"}')");
+ok(log_in(), '... and another one');
+$graph->mode("login ~token echo\n");
+$graph->control('expire_access');
+$said .= complaint("CALL tasksync.sync_now('$provider')") . complaint("SELECT tasksync.task_lists('$provider')");
+$graph->mode('');
+ok(log_in(), 'a new login');
+$graph->mode("graph echo\n");
+$said .= complaint("SELECT tasksync.task_lists('$provider')");
+like($said, qr/could not.*The service said.*You sent/s, 'a service that shows what it was sent');
+$graph->mode("part echo\n");
+sql($node, "UPDATE tasksync.task SET title = title || ' again'");
+$said .= complaint("CALL tasksync.sync_now('$provider')");
+is(sql($node, "SELECT count(*) > 1 FROM tasksync.task_link l WHERE l.error_message LIKE '%403'"), 't', '... in a part of a batch, too');
+$graph->mode('');
+
 # nothing of it leaks
-my @secrets = grep { length > 8 } $graph->secrets;
+my @secrets = map { substr $_, 0, 16 } ((grep { length > 8 } $graph->secrets), 'co+de/that-is=long', 'se cret+/&%-of-the-app');
+my $plain = 'A-Za-z0-9._~-';
+push @secrets, map { my $s = $_; $s =~ s/([^$plain])/sprintf '%%%02X', ord $1/gex; $s } @secrets;
+push @secrets, map { my $s = $_; $s =~ s/&/&amp;/g; $s } @secrets;
+push @secrets, map { my $s = $_; $s =~ s/(%..)/lc $1/ge; $s } grep { /%/ } @secrets;
 cmp_ok(scalar @secrets, '>', 20, 'many secrets were used');
 my $seen = PostgreSQL::Test::Utils::slurp_file($node->logfile) . sql($node, "SELECT string_agg(x::text, ' ') FROM (SELECT j::text AS x FROM tasksync.sync_job j
 	UNION ALL SELECT p::text FROM tasksync.task_provider p UNION ALL SELECT a::text FROM tasksync.connected_account a
-	UNION ALL SELECT s::text FROM tasksync.mapping_state s) y");
-is((scalar grep { index($seen, $_) >= 0 } @secrets), 0, '... none is in the log or in a table');
+	UNION ALL SELECT s::text FROM tasksync.mapping_state s UNION ALL SELECT l::text FROM tasksync.task_link l
+	UNION ALL SELECT m::text FROM tasksync.task_list_mapping m) y") . $said;
+my @shown = grep { index($seen, $_) >= 0 } @secrets;
+is("@shown", '', '... none is in the log, in a table or told to a session');
 is(join("\n", $graph->violations), '', 'all requests were as they should be');
 
 done_testing();

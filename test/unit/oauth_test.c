@@ -160,6 +160,44 @@ test_grants(void)
 	resp = answer(400, "{\"error\": \"invalid_grant\", \"error_description\": \"bad token refresh-me, sorry\"}");
 	ts_oauth_read_grant(&req, &resp, &grant, &err);
 	tap_is(err.detail, "bad token **********, sorry", "what was sent is not quoted");
+	resp = answer(400, "{\"error\": \"refresh-me\"}");
+	ts_oauth_read_grant(&req, &resp, &grant, &err);
+	tap_is(err.message, "the login service refused: an error without a name", "nor in the error's name");
+}
+
+static void
+test_mask(void)
+{
+	static const struct
+	{
+		const char *secret;
+		const char *text;
+		const char *masked;
+		const char *what;
+	}			cases[] = {
+		{"s3same", "s3same, s3same", "******, ******", "a secret, twice"},
+		{"s3same", "s3sam", "s3sam", "... is not what is shorter"},
+		{"abc", "abc", "abc", "one of three letters is a word"},
+		{"a+b/c=", "a%2Bb%2fc%3D.", "************.", "escaped as in a URL"},
+		{"a+b/c=", "a+b\\/c\\u003d.", "************.", "... in JSON"},
+		{"a<b&c\"", "a&lt;b&amp;c&#34;.", "*****************.", "... in HTML"},
+		{"a b c d", "a+b%20c d.", "*********.", "... as in a form"},
+		{"p\303\244ss", "p\\u00e4ss.", "*********.", "a letter of two bytes"},
+		{"p%20q", "p%20q p%2520q.", "***** *******.", "a secret that looks escaped"},
+		{"0123456789abcdefghij", "0123456789abcdef|0123456789abcde", "****************|0123456789abcde", "one that was cut off"},
+		{"abcd", "%", "%", "half an escape"},
+		{"abcd", "abc\\u00", "abc\\u00", "... and another"},
+		{"abcd", "abc&#x6", "abc&#x6", "... and another one"},
+		{"abcd", "abc&#100;abc&#x64;abc&#99999999;", "******************abc&#99999999;", "numbers of HTML"},
+	};
+
+	for (int i = 0; i < lengthof(cases); i++)
+	{
+		char	   *text = pstrdup(cases[i].text);
+
+		ts_mask(text, strlen(text), cases[i].secret);
+		tap_is(text, cases[i].masked, "%s", cases[i].what);
+	}
 }
 
 int
@@ -171,5 +209,6 @@ main(void)
 	test_given_code();
 	test_device();
 	test_grants();
+	test_mask();
 	return tap_done();
 }

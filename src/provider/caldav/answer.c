@@ -39,8 +39,8 @@ static void
 describe_words(const DavAnswer *a, TsError *err)
 {
 	char	   *words = a->message != NULL ?
-		ts_response_words(a->message, strlen(a->message)) :
-		ts_response_words(a->resp->body != NULL ? a->resp->body : "", a->resp->body_len);
+		ts_response_words(a->resp, a->message, strlen(a->message)) :
+		ts_response_words(a->resp, a->resp->body != NULL ? a->resp->body : "", a->resp->body_len);
 
 	if (a->condition != NULL && words[0] != '\0')
 		ts_error_detail(err, "The server said: %s: %s", a->condition, words);

@@ -15,6 +15,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "net/http.h"
 #include "provider/caldav/href.h"
 
 /* The length of "http://" or "https://", or 0. */
@@ -28,18 +29,6 @@ scheme_length(const char *url)
 	return 0;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /*
  * The byte at *s, percent-decoded, with *s moved behind it.  A "%" that starts
  * no escape stands for itself: SOGo's reports don't escape.
@@ -50,9 +39,9 @@ decode_byte(const char **s, const char *end, bool *was_escaped)
 	const char *p = *s;
 
 	*was_escaped = p[0] == '%' && end - p >= 3 &&
-		hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0;
+		ts_hex_digit(p[1]) >= 0 && ts_hex_digit(p[2]) >= 0;
 	*s += *was_escaped ? 3 : 1;
-	return *was_escaped ? hex_digit(p[1]) * 16 + hex_digit(p[2]) : (unsigned char) p[0];
+	return *was_escaped ? ts_hex_digit(p[1]) * 16 + ts_hex_digit(p[2]) : (unsigned char) p[0];
 }
 
 /* RFC 3986's unreserved characters, and "@", which every server takes raw. */

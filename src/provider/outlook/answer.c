@@ -44,14 +44,14 @@ graph_is_refused(const GraphAnswer *a)
 }
 
 static char *
-words(const char *text)
+words(const GraphAnswer *a, const char *text)
 {
-	return text != NULL ? ts_response_words(text, strlen(text)) : pstrdup("");
+	return text != NULL ? ts_response_words(a->whole, text, strlen(text)) : pstrdup("");
 }
 
 /* "code/innercode: message" */
 static char *
-error_text(const TsJson *error, const char **request_id)
+error_text(const GraphAnswer *a, const TsJson *error, const char **request_id)
 {
 	StringInfoData out;
 	const TsJson *inner = error;
@@ -60,7 +60,7 @@ error_text(const TsJson *error, const char **request_id)
 	initStringInfo(&out);
 	for (int i = 0; i < MAX_INNER && inner != NULL; i++)
 	{
-		char	   *code = words(ts_json_get_string(inner, "code"));
+		char	   *code = words(a, ts_json_get_string(inner, "code"));
 
 		if (code[0] != '\0' && strstr(out.data, code) == NULL)
 			appendStringInfo(&out, "%s%s", out.len > 0 ? "/" : "", code);
@@ -68,7 +68,7 @@ error_text(const TsJson *error, const char **request_id)
 			*request_id = ts_json_get_string(inner, "request-id");
 		inner = ts_json_get(inner, ts_json_get(inner, "innerError") ? "innerError" : "innererror");
 	}
-	message = words(ts_json_get_string(error, "message"));
+	message = words(a, ts_json_get_string(error, "message"));
 	if (message[0] != '\0')
 		appendStringInfo(&out, "%s%s", out.len > 0 ? ": " : "", message);
 	return out.data;
@@ -82,17 +82,17 @@ describe_words(const GraphAnswer *a, TsError *err)
 	char	   *text;
 
 	if (error != NULL && error->kind == TS_JSON_OBJECT)
-		text = error_text(error, &request_id);
+		text = error_text(a, error, &request_id);
 	else if (a->json != NULL || a->resp == NULL)
 		text = pstrdup("");
 	else
-		text = ts_response_words(a->resp->body, a->resp->body_len);
+		text = ts_response_words(a->resp, a->resp->body, a->resp->body_len);
 	if (text[0] != '\0' && request_id != NULL)
-		ts_error_detail(err, "The service said: %s (request-id %s)", text, words(request_id));
+		ts_error_detail(err, "The service said: %s (request-id %s)", text, words(a, request_id));
 	else if (text[0] != '\0')
 		ts_error_detail(err, "The service said: %s", text);
 	else if (request_id != NULL)
-		ts_error_detail(err, "The request-id is %s.", words(request_id));
+		ts_error_detail(err, "The request-id is %s.", words(a, request_id));
 }
 
 /* A redirect that net did not follow leads to another host. */

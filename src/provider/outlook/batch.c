@@ -212,6 +212,7 @@ graph_batch_read(GraphConversation *c, const GraphAnswer *a)
 		if (part == NULL || part->answer.status != 0 || status < 200 || status > 599)
 			continue;
 		part->answer.status = status;
+		part->answer.whole = a->whole;
 		part->answer.json = ts_json_get(r, "body");
 		part->answer.retry_after = part_retry_after(r);
 		part->answer.request_id = part_header(r, "request-id");

@@ -145,7 +145,7 @@ void
 graph_response(TsConversation *conv, const TsResponse *resp)
 {
 	GraphConversation *c = (GraphConversation *) conv;
-	GraphAnswer a = {.status = resp->status,.resp = resp,.retry_after = resp->retry_after};
+	GraphAnswer a = {.status = resp->status,.resp = resp,.whole = resp,.retry_after = resp->retry_after};
 	const GraphStep *step = c->step;
 	MemoryContext old;
 

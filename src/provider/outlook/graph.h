@@ -36,6 +36,7 @@ typedef struct GraphAnswer
 {
 	int			status;			/* 0: none came */
 	const TsResponse *resp;		/* NULL: a part's */
+	const TsResponse *whole;	/* what it, or the batch that it is a part of, came in */
 	const TsJson *json;			/* the body, or NULL */
 	TsError		problem;		/* 2xx: why it can't be read (TS502) */
 	int			retry_after;	/* seconds, -1: not said */

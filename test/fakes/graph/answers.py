@@ -1,9 +1,14 @@
 """Answers, before they are bytes."""
+import html
 import json
+import re
 import uuid
 from datetime import datetime, timezone
+from urllib.parse import parse_qsl, quote
 
 JSON = 'application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8'
+
+CONFIDENTIAL = ('client_secret', 'device_code', 'code', 'code_verifier', 'refresh_token')
 
 
 class Answer:
@@ -46,3 +51,24 @@ def seconds(number):
 def throttled(after=None, code='TooManyRequests'):
     headers = [('Retry-After', seconds(after))] if after is not None else []
     return graph_error(429, code, 'Please retry again later.', '429', headers)
+
+
+def forms_of(secret):
+    """How a page may show a secret: as it is, escaped, cut off."""
+    quoted = quote(secret, safe='')
+    return ' '.join([secret[:20], quoted, re.sub('%..', lambda match: match[0].lower(), quoted), secret,
+                     html.escape(secret), json.dumps(secret).replace('/', '\\/')])
+
+
+def echo_of_token(headers):
+    """An error that shows the token of a request."""
+    token = headers.get('authorization', '').rpartition(' ')[2]
+    return graph_error(403, token[:30], 'You sent: %s' % forms_of(token))
+
+
+def echo_of_form(raw):
+    """An error of the login service that shows the form it was sent."""
+    form = parse_qsl(raw.decode())
+    shown = ' '.join(forms_of(value) for name, value in form if name in CONFIDENTIAL)
+    return json_answer(400, {'error': max((value for _, value in form), key=len),
+                             'error_description': 'You sent: %s or %s' % (raw.decode(), shown)})

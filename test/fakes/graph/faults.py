@@ -8,8 +8,8 @@ SCOPES = ('graph', 'login', 'part')
 WORDS = {'pass': 0, 'throttle': 1, 'status': 1, 'retry-after': 1, 'unauthorized': 0, 'fail-after': 1, 'lost': 0,
          'close': 0, 'truncate': 0, 'html': 0, 'empty': 0, 'array': 0, 'redirect': 1, 'link-host': 1, 'loop': 0, 'drop': 1,
          'huge': 1, 'slow': 1,
-         'silent': 0, 'chaos': 2}
-OF_PARTS = ('pass', 'throttle', 'status', 'retry-after', 'fail-after')
+         'silent': 0, 'echo': 0, 'chaos': 2}
+OF_PARTS = ('pass', 'throttle', 'status', 'retry-after', 'fail-after', 'echo')
 CHAOS = ('close', 'close', 'lost', 'lost', 'lost', 'truncate', 'fail-after 500', 'status 500', 'status 502',
          'status 503', 'throttle 0.2', 'retry-after 1', 'slow 0.2', 'html', 'unauthorized', 'empty')
 

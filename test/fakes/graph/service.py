@@ -8,7 +8,7 @@ from collections import OrderedDict
 from urllib.parse import quote, unquote
 
 from . import bodies, dates, query
-from .answers import Answer, graph_error, json_answer, throttled
+from .answers import Answer, echo_of_token, graph_error, json_answer, throttled
 from .contract import first_error
 from .store import CHILDREN, DATES, OPEN_EXTENSION, Problem, bad, breach, new_extension, not_found
 
@@ -663,6 +663,8 @@ class Graph:
             return throttled(arguments[0] if arguments else None)
         if mode in ('status', 'retry-after'):
             return fault_answer(mode, arguments)
+        if mode == 'echo':
+            return echo_of_token(request.headers)
         headers = dict(part.get('headers', {}), Authorization=request.headers['authorization'])
         raw = json.dumps(part['body']).encode() if 'body' in part else b''
         inner = Request(part['method'], part['url'], headers, raw, part=True)
