@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "secret/secret.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(tasksync_validate_connection);
@@ -31,19 +32,6 @@ note_connection(const TsCall *call, const char *provider_id, const TsError *err)
 
 	ts_run(&stmt, ts_uuid(provider_id), ts_text(call->user_id),
 		   ts_text(failed ? err->sqlstate : NULL), ts_text(failed ? err->message : NULL));
-}
-
-static void
-needs_auth(const TsCall *call, const char *provider_id)
-{
-	static TsStatement stmt = {
-		"UPDATE tasksync.connected_account a SET status = 'NEEDS_AUTH'"
-		" FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2"
-		"  AND a.id = p.account_id AND a.user_id = p.user_id",
-		{UUIDOID, TEXTOID}
-	};
-
-	ts_run(&stmt, ts_uuid(provider_id), ts_text(call->user_id));
 }
 
 /*
@@ -70,8 +58,10 @@ tasksync_validate_connection(PG_FUNCTION_ARGS)
 		TsConversation *conv = ts_live_converse(live, &op, NULL, NULL);
 
 		err = conv->error;
-		if (conv->auth_failed)
-			needs_auth(&call, id);
+		if (conv->auth_failed && live->row->account_id &&
+			!ts_account_refused(live->row->account_id, call.user_id, live->auth.version,
+								live->auth.grant))
+			ts_credentials_changed(live->row->account_id, &err);
 	}
 	note_connection(&call, id, &err);
 	if (live)

@@ -192,7 +192,8 @@ ts_live_request(const TsRequest *req, void (*answered) (void *arg, const TsRespo
 static void
 get_token(TsLive *live, bool was_refused)
 {
-	TsAsk		ask = {TS_ASK_REFRESH, live->row->account_id, live->row->user_id, live->auth.grant, NULL};
+	TsAsk		ask = {TS_ASK_REFRESH, live->row->account_id, live->row->user_id, live->auth.grant, NULL,
+	live->auth.version};
 	TsError		err = {0};
 
 	if (ts_ask_worker(&ask, &live->auth, &err))

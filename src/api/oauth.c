@@ -78,15 +78,18 @@ queue_poll(const char *account_id, const char *user_id, int seconds)
 }
 
 static void
-keep(const TsLogin *login, char *patch)
+keep(TsLogin *login, char *patch)
 {
-	char	   *json = ts_secret_patched(login->secret.json, patch);
+	TsError		err = {0};
+	char	   *json;
 
-	if (!ts_secret_put(&login->secret, json))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the credentials of account \"%s\" were changed meanwhile",
-						login->secret.account_id)));
+	if (!ts_secret_renew(&login->secret, "client_id"))
+	{
+		ts_credentials_changed(login->secret.account_id, &err);
+		ts_ereport(&err);
+	}
+	json = ts_secret_patched(login->secret.json, patch);
+	ts_secret_put(&login->secret, json);
 	ts_secret_wipe(patch);
 	ts_secret_wipe(json);
 }
@@ -107,7 +110,7 @@ device_answered(void *arg, const TsResponse *resp)
 }
 
 static int64
-begin_device(const TsLogin *login, const TsCall *call, TsOAuthDevice *device)
+begin_device(TsLogin *login, const TsCall *call, TsOAuthDevice *device)
 {
 	DeviceAsked asked = {0};
 	StringInfoData patch;
@@ -132,7 +135,7 @@ begin_device(const TsLogin *login, const TsCall *call, TsOAuthDevice *device)
 }
 
 static int64
-begin_code(const TsLogin *login, char **authorize_url)
+begin_code(TsLogin *login, char **authorize_url)
 {
 	unsigned char random[2][32];
 	char		verifier[TS_OAUTH_NONCE_LEN];

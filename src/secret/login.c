@@ -15,6 +15,7 @@
 #include "provider/provider.h"
 #include "secret/secret.h"
 #include "store/sql.h"
+#include "tasksync.h"
 
 #define DEFAULT_LIFETIME 3600	/* seconds, where the service says nothing */
 
@@ -54,18 +55,25 @@ ts_login_load(const char *account_id, const char *user_id, TsLogin *login, TsErr
 		ts_oauth_client(provider->oauth, login->secret.json, settings, &login->client, err);
 }
 
+int
+ts_login_grant(const char *json)
+{
+	char	   *grant = ts_secret_member(json, "grant");
+
+	return grant ? atoi(grant) : 0;
+}
+
 /* A new token is fetched when four fifths of its life are over. */
 static char *
 grant_patch(const TsLogin *login, const TsOAuthGrant *grant)
 {
-	char	   *before = ts_secret_member(login->secret.json, "grant");
 	int			lifetime = grant->expires_in > 0 ? grant->expires_in : DEFAULT_LIFETIME;
 	int64		now = time(NULL);
 	StringInfoData patch;
 
 	initStringInfo(&patch);
 	appendStringInfo(&patch, "{\"grant\": %d, \"refresh_at\": " INT64_FORMAT ", \"expires_at\": " INT64_FORMAT
-					 ", \"access_token\": ", before ? atoi(before) + 1 : 1,
+					 ", \"access_token\": ", ts_login_grant(login->secret.json) + 1,
 					 now + lifetime * INT64CONST(4) / 5, now + lifetime);
 	ts_json_string(&patch, grant->access_token);
 	if (grant->refresh_token)
@@ -78,46 +86,90 @@ grant_patch(const TsLogin *login, const TsOAuthGrant *grant)
 }
 
 bool
-ts_login_granted(const TsLogin *login, const TsOAuthGrant *grant, const char *patch)
+ts_login_granted(TsLogin *login, const char *member, const TsOAuthGrant *grant, const char *patch)
 {
 	static TsStatement account = {
 		"UPDATE tasksync.connected_account a SET status = 'OK', expires_at ="
 		" (SELECT pg_catalog.to_timestamp($3)) WHERE a.id = $1 AND a.user_id = $2",
 		{UUIDOID, TEXTOID, INT8OID}
 	};
-	char	   *tokens = grant_patch(login, grant);
-	char	   *json = ts_secret_patched(login->secret.json, tokens);
-	char	   *whole = patch ? ts_secret_patched(json, patch) : json;
-	bool		kept = ts_secret_put(&login->secret, whole);
-	char	   *expires_at = ts_secret_member(whole, "expires_at");
+	char	   *tokens;
+	char	   *json;
+	char	   *whole;
+	char	   *expires_at;
 
+	if (!ts_secret_renew(&login->secret, member))
+		return false;
+	tokens = grant_patch(login, grant);
+	json = ts_secret_patched(login->secret.json, tokens);
+	whole = patch ? ts_secret_patched(json, patch) : json;
+	expires_at = ts_secret_member(whole, "expires_at");
+	ts_secret_put(&login->secret, whole);
 	ts_secret_wipe(tokens);
 	ts_secret_wipe(json);
 	ts_secret_wipe(whole);
-	if (kept)
-		ts_run(&account, ts_uuid(login->secret.account_id), ts_text(login->secret.user_id),
-			   ts_long(strtoll(expires_at, NULL, 10)));
-	return kept;
+	ts_run(&account, ts_uuid(login->secret.account_id), ts_text(login->secret.user_id),
+		   ts_long(strtoll(expires_at, NULL, 10)));
+	return true;
 }
 
+/*
+ * Refusals
+ */
+
 void
-ts_login_refused(const TsLogin *login, const TsError *err)
+ts_account_lock(const char *account_id, const char *user_id)
 {
-	static TsStatement account = {
-		"UPDATE tasksync.connected_account a SET status = 'NEEDS_AUTH'"
-		" WHERE a.id = $1 AND a.user_id = $2 AND EXISTS (SELECT FROM tasksync.secret s"
-		"  WHERE s.account_id = $1 AND s.user_id = $2 AND s.sealed = $3)",
-		{UUIDOID, TEXTOID, BYTEAOID}
+	static TsStatement stmt = {
+		"SELECT FROM tasksync.connected_account a WHERE a.id = $1 AND a.user_id = $2 FOR NO KEY UPDATE",
+		{UUIDOID, TEXTOID}
 	};
+
+	ts_run(&stmt, ts_uuid(account_id), ts_text(user_id));
+}
+
+bool
+ts_account_refused(const char *account_id, const char *user_id, const char *version, int grant)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.connected_account a SET status = 'NEEDS_AUTH'"
+		" WHERE a.id = $1 AND a.user_id = $2",
+		{UUIDOID, TEXTOID}
+	};
+	TsSecret	now;
+	TsError		err = {0};
+	bool		same;
+
+	ts_account_lock(account_id, user_id);
+	if (!ts_secret_get(account_id, user_id, &now, &err))
+		ts_ereport(&err);
+	same = strcmp(now.version ? now.version : "", version ? version : "") == 0 &&
+		ts_login_grant(now.json) == grant;
+	ts_secret_wipe(now.json);
+	return same && ts_run(&stmt, ts_uuid(account_id), ts_text(user_id)) > 0;
+}
+
+bool
+ts_login_refused(TsLogin *login, const TsError *err)
+{
 	static TsStatement providers = {
 		"UPDATE tasksync.task_provider p SET sync_status = 'ERROR', error_code = $3, error_message = $4"
 		" WHERE p.account_id = $1 AND p.user_id = $2",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	const TsSecret *s = &login->secret;
-	TsArg		sealed = {PointerGetDatum(s->sealed), s->sealed == NULL};
+	TsSecret   *s = &login->secret;
 
-	if (ts_run(&account, ts_uuid(s->account_id), ts_text(s->user_id), sealed) > 0)
-		ts_run(&providers, ts_uuid(s->account_id), ts_text(s->user_id), ts_text(err->sqlstate),
-			   ts_text(err->message));
+	if (!ts_secret_renew(s, "refresh_token") ||
+		!ts_account_refused(s->account_id, s->user_id, s->version, ts_login_grant(s->json)))
+		return false;
+	ts_run(&providers, ts_uuid(s->account_id), ts_text(s->user_id), ts_text(err->sqlstate),
+		   ts_text(err->message));
+	return true;
+}
+
+void
+ts_credentials_changed(const char *account_id, TsError *err)
+{
+	ts_error(err, "55006", "the credentials of account \"%s\" were changed meanwhile", account_id);
+	ts_error_hint(err, "A sync is tried again by itself; a call is to be repeated.");
 }

@@ -105,8 +105,7 @@ ts_keys_rotate(void)
 {
 	static TsStatement lock = {"LOCK TABLE tasksync.secret IN SHARE ROW EXCLUSIVE MODE"};
 	static TsStatement write = {
-		"UPDATE tasksync.secret s SET key_id = $1, sealed = pg_catalog.decode(n.sealed, 'hex'),"
-		" updated_at = pg_catalog.now()"
+		"UPDATE tasksync.secret s SET key_id = $1, sealed = pg_catalog.decode(n.sealed, 'hex')"
 		" FROM unnest($2::uuid[], $3, $4) AS n (account_id, user_id, sealed)"
 		" WHERE s.account_id = n.account_id AND s.user_id = n.user_id AND n.sealed IS NOT NULL",
 		{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}

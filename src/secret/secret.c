@@ -9,6 +9,7 @@
 
 #include <sodium.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "secret/secret.h"
@@ -116,12 +117,13 @@ bool
 ts_secret_get(const char *account_id, const char *user_id, TsSecret *secret, TsError *err)
 {
 	static TsStatement stmt = {
-		"SELECT key_id, sealed, updated_at::text FROM tasksync.secret"
-		" WHERE account_id = $1 AND user_id = $2",
+		"SELECT s.key_id, s.sealed, (pg_catalog.date_part('epoch', s.updated_at) * 1000000)::int8::text"
+		" FROM tasksync.secret s WHERE s.account_id = $1 AND s.user_id = $2",
 		{UUIDOID, TEXTOID}
 	};
 	bool		isnull;
 	char	   *key_id;
+	bytea	   *sealed;
 
 	memset(secret, 0, sizeof(*secret));
 	secret->account_id = pstrdup(account_id);
@@ -133,31 +135,71 @@ ts_secret_get(const char *account_id, const char *user_id, TsSecret *secret, TsE
 	}
 	key_id = ts_col(0, 1);
 	secret->version = ts_col(0, 3);
-	secret->sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-													  2, &isnull));
-	secret->json = ts_secret_open(account_id, user_id, key_id, secret->sealed, err);
+	sealed = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2,
+											  &isnull));
+	secret->json = ts_secret_open(account_id, user_id, key_id, sealed, err);
 	return secret->json != NULL;
+}
+
+static bool
+have_same(const char *a, const char *b, const char *member)
+{
+	char	   *one = ts_secret_member(a, member);
+	char	   *other = ts_secret_member(b, member);
+	bool		same = one && other && strcmp(one, other) == 0;
+
+	ts_secret_wipe(one);
+	ts_secret_wipe(other);
+	return same;
+}
+
+bool
+ts_secret_renew(TsSecret *secret, const char *member)
+{
+	TsSecret	now;
+	TsError		err = {0};
+
+	ts_account_lock(secret->account_id, secret->user_id);
+	if (!ts_secret_get(secret->account_id, secret->user_id, &now, &err))
+		ts_ereport(&err);
+	if (!have_same(secret->json, now.json, member))
+	{
+		ts_secret_wipe(now.json);
+		return false;
+	}
+	ts_secret_wipe(secret->json);
+	*secret = now;
+	return true;
 }
 
 /*
  * Not a word of it in updated_at: a token that was had anew is not another
  * account's.
  */
-bool
+void
 ts_secret_put(const TsSecret *secret, const char *json)
 {
 	static TsStatement stmt = {
 		"UPDATE tasksync.secret s SET key_id = $3, sealed = $4"
-		" WHERE s.account_id = $1 AND s.user_id = $2 AND s.sealed = $5",
-		{UUIDOID, TEXTOID, TEXTOID, BYTEAOID, BYTEAOID}
+		" WHERE s.account_id = $1 AND s.user_id = $2",
+		{UUIDOID, TEXTOID, TEXTOID, BYTEAOID}
 	};
 	char		key_id[TS_KEY_ID_CHARS + 1];
-	TsArg		sealed;
-	TsArg		was = {PointerGetDatum(secret->sealed), secret->sealed == NULL};
+	TsArg		sealed = seal_with_newest(secret->account_id, secret->user_id, json, key_id);
 
-	sealed = seal_with_newest(secret->account_id, secret->user_id, json, key_id);
-	return ts_run(&stmt, ts_uuid(secret->account_id), ts_text(secret->user_id), ts_text(key_id),
-				  sealed, was) > 0;
+	ts_run(&stmt, ts_uuid(secret->account_id), ts_text(secret->user_id), ts_text(key_id), sealed);
+}
+
+bool
+ts_secret_is_ours(const char *account_id, const char *user_id)
+{
+	static TsStatement stmt = {
+		"SELECT s.xmin::text::int8 FROM tasksync.secret s WHERE s.account_id = $1 AND s.user_id = $2",
+		{UUIDOID, TEXTOID}
+	};
+
+	return ts_run(&stmt, ts_uuid(account_id), ts_text(user_id)) > 0 &&
+		TransactionIdIsCurrentTransactionId((TransactionId) ts_col_long(0, 1));
 }
 
 char *
@@ -227,7 +269,7 @@ ts_auth_load(const char *account_id, const char *user_id, const char *origin, Ts
 	auth->refreshable = refresh_token != NULL && is_application;
 	auth->refresh_at = number(json, "refresh_at");
 	auth->expires_at = number(json, "expires_at");
-	auth->grant = number(json, "grant");
+	auth->grant = ts_login_grant(json);
 	ts_secret_wipe(refresh_token);
 	ts_secret_wipe(secret.json);
 	if (is_application && auth->bearer == NULL && !auth->refreshable)
@@ -237,6 +279,19 @@ ts_auth_load(const char *account_id, const char *user_id, const char *origin, Ts
 		return false;
 	}
 	return true;
+}
+
+bool
+ts_auth_renew(const char *account_id, const char *user_id, const char *origin, const char *version,
+			  TsAuth *auth, TsError *err)
+{
+	bool		loaded = ts_auth_load(account_id, user_id, origin, auth, err);
+
+	if (loaded && auth->bearer && auth->version && version && strcmp(auth->version, version) == 0)
+		return true;
+	ts_auth_wipe(auth);
+	ts_credentials_changed(account_id, err);
+	return false;
 }
 
 void

@@ -40,6 +40,13 @@ extern void ts_secret_store(const char *account_id, const char *user_id, const c
 extern bool ts_auth_load(const char *account_id, const char *user_id, const char *origin,
 						 TsAuth *auth, TsError *err);
 
+/*
+ * The same with the token that there is by now.  False with err set (55006) when
+ * the credentials are others than those of that version, or have none.
+ */
+extern bool ts_auth_renew(const char *account_id, const char *user_id, const char *origin,
+						  const char *version, TsAuth *auth, TsError *err);
+
 /* The error (TS401) of a provider whose account waits for other credentials. */
 extern void ts_auth_refused(const char *provider, const TsOAuthKind *oauth, TsError *err);
 
@@ -48,8 +55,12 @@ extern void ts_auth_refused(const char *provider, const TsOAuthKind *oauth, TsEr
  *
  * ts_secret_get: the credentials as JSON text; "" members where there are none.
  *		False with err set as above.
- * ts_secret_put: replaces them; false: they were changed since they were got,
- *		and are left as they are.
+ * ts_secret_renew: as they are now, which they stay until the transaction ends:
+ *		the account is locked.  False, and the secret as it was, when a member of
+ *		them (not NULL then) is another one by now, or has gone.
+ * ts_secret_put: replaces them, as they were renewed.
+ * ts_secret_is_ours: were they set by this very transaction?  Then nobody else
+ *		sees them, and who wants to change them waits.
  * ts_secret_patched: the JSON text with the members of another one over its own;
  *		null takes a member away.
  * ts_secret_member: a member as text, or NULL.
@@ -60,13 +71,14 @@ typedef struct TsSecret
 	char	   *account_id;
 	char	   *user_id;
 	char	   *json;
-	char	   *version;		/* when the user set it */
-	bytea	   *sealed;			/* as it was got */
+	char	   *version;		/* when the user set it, for comparisons */
 } TsSecret;
 
 extern bool ts_secret_get(const char *account_id, const char *user_id, TsSecret *secret,
 						  TsError *err);
-extern bool ts_secret_put(const TsSecret *secret, const char *json);
+extern bool ts_secret_renew(TsSecret *secret, const char *member);
+extern void ts_secret_put(const TsSecret *secret, const char *json);
+extern bool ts_secret_is_ours(const char *account_id, const char *user_id);
 extern char *ts_secret_patched(const char *json, const char *patch);
 extern char *ts_secret_member(const char *json, const char *name);
 extern void ts_secret_wipe(char *text);
@@ -78,10 +90,10 @@ extern void ts_secret_wipe(char *text);
  *		has no such login (22023), its credentials are incomplete (22023) or
  *		cannot be read (55000), or this database is a copy (55000).
  * ts_login_granted: the tokens are kept, with a patch of the credentials beside
- *		(JSON or NULL), and the account is OK; false: the credentials were
- *		changed since they were loaded, and the tokens are of no use.
- * ts_login_refused: the account NEEDS_AUTH, and its providers say why; nothing
- *		is done where the credentials were changed since.
+ *		(JSON or NULL), and the account is OK; false: the member that they were
+ *		had for (a refresh_token, say) was replaced since, and they are of no use.
+ * ts_login_refused: the account NEEDS_AUTH, and its providers say why; false, and
+ *		nothing of that, when there is another refresh token by now.
  */
 typedef struct TsLogin
 {
@@ -90,9 +102,22 @@ typedef struct TsLogin
 	TsOAuthClient client;
 } TsLogin;
 
+extern int	ts_login_grant(const char *json);	/* the how-manieth token there is; 0: none was had */
 extern bool ts_login_load(const char *account_id, const char *user_id, TsLogin *login, TsError *err);
-extern bool ts_login_granted(const TsLogin *login, const TsOAuthGrant *grant, const char *patch);
-extern void ts_login_refused(const TsLogin *login, const TsError *err);
+extern bool ts_login_granted(TsLogin *login, const char *member, const TsOAuthGrant *grant,
+							 const char *patch);
+extern bool ts_login_refused(TsLogin *login, const TsError *err);
+
+/*
+ * A service has refused credentials.
+ *
+ * ts_account_refused: the account NEEDS_AUTH, unless its credentials or its token
+ *		are others by now than those that were refused (TsAuth's version and
+ *		grant); whether it does.
+ * ts_credentials_changed: the error (55006) of what was begun with others.
+ */
+extern bool ts_account_refused(const char *account_id, const char *user_id, const char *version, int grant);
+extern void ts_credentials_changed(const char *account_id, TsError *err);
 
 /*
  * Another key for all secrets of this database; how many were sealed anew.  The
@@ -110,6 +135,12 @@ extern bool ts_instance_check(TsError *err);
 
 /* adopt_clone(): this database is the one now */
 extern void ts_instance_adopt(void);
+
+/*
+ * Within this room: whoever changes an account or its credentials has locked the
+ * account first, so that what is compared stays so, and nobody waits in a circle.
+ */
+extern void ts_account_lock(const char *account_id, const char *user_id);
 
 /*
  * Within this room: the key file.

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "secret/secret.h"
 #include "store/backend.h"
 #include "store/sql.h"
 #include "tasksync.h"
@@ -385,18 +386,10 @@ show_in_provider(const TsJobEnd *end)
 		" WHERE p.id = $1 AND p.user_id = $2",
 		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	static TsStatement needs_auth = {
-		"UPDATE tasksync.connected_account a SET status = 'NEEDS_AUTH'"
-		" FROM tasksync.task_provider p WHERE p.id = $1 AND p.user_id = $2"
-		"  AND a.id = p.account_id AND a.user_id = p.user_id",
-		{UUIDOID, TEXTOID}
-	};
 	const TsError *err = end->error;
 
 	ts_run(&stmt, ts_uuid(end->job->provider_id), ts_text(end->job->user_id),
 		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL));
-	if (end->auth_failed)
-		ts_run(&needs_auth, ts_uuid(end->job->provider_id), ts_text(end->job->user_id));
 }
 
 /* One look of many; whoever began another login has cancelled this one. */
@@ -419,6 +412,7 @@ ts_jobs_finish(const TsJobEnd *end)
 {
 	bool		failed = end->error && ts_failed(end->error);
 	TsJobEnd	e = *end;
+	TsError		changed = {0};
 
 	if (end->look_again > 0 && !end->cancelled)
 	{
@@ -433,8 +427,14 @@ ts_jobs_finish(const TsJobEnd *end)
 		close_job(&e, "CANCELLED");
 		return;
 	}
+	if (end->account_id && !ts_account_refused(end->account_id, end->job->user_id,
+											   end->auth_version, end->grant))
+	{
+		ts_credentials_changed(end->account_id, &changed);
+		e.error = &changed;
+	}
 	show_in_provider(&e);
-	if (failed && !is_final(end->error) && end->job->attempts < end->job->max_attempts &&
+	if (failed && !is_final(e.error) && end->job->attempts < end->job->max_attempts &&
 		try_again(&e))
 		return;
 	close_job(&e, failed ? "FAILED" : "SUCCEEDED");

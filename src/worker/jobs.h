@@ -35,6 +35,9 @@ typedef struct TsJobEnd
 	int			retry_after;
 	int			look_again;		/* no end, in fact: the job is due again in so many seconds */
 	const char *result;			/* JSON */
+	const char *account_id;		/* auth_failed: whose credentials were refused, or NULL … */
+	const char *auth_version;	/* … and which (TsAuth's) */
+	int			grant;
 } TsJobEnd;
 
 /* At start: the jobs that a dead worker left RUNNING; and each is PENDING again. */

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
+#include "secret/secret.h"
 #include "storage/dsm.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -31,6 +32,7 @@ typedef struct Sheet
 	TsAskKind	kind;
 	int			grant;
 	int			code_at;		/* offsets in text; -1: none */
+	int			version_at;
 	int			account_at;
 	int			user_at;
 	int			new_grant;		/* 0: no token */
@@ -93,6 +95,12 @@ put_text(Sheet *sheet, int *at, const char *text)
 	return begin;
 }
 
+static const char *
+get_text(const Sheet *sheet, int at)
+{
+	return at < 0 ? NULL : sheet->text + at;
+}
+
 static size_t
 room_for(const char *text)
 {
@@ -103,7 +111,8 @@ static dsm_segment *
 write_letter(const TsAsk *ask)
 {
 	dsm_segment *segment = dsm_create(offsetof(Sheet, text) + room_for(ask->account_id) +
-									  room_for(ask->user_id) + room_for(ask->code), 0);
+									  room_for(ask->user_id) + room_for(ask->code) +
+									  room_for(ask->version), 0);
 	Sheet	   *sheet = dsm_segment_address(segment);
 	int			at = 0;
 
@@ -115,6 +124,7 @@ write_letter(const TsAsk *ask)
 	sheet->account_at = put_text(sheet, &at, ask->account_id);
 	sheet->user_at = put_text(sheet, &at, ask->user_id);
 	sheet->code_at = put_text(sheet, &at, ask->code);
+	sheet->version_at = put_text(sheet, &at, ask->version);
 	return segment;
 }
 
@@ -191,6 +201,13 @@ ts_ask_worker(const TsAsk *ask, TsAuth *auth, TsError *err)
 	dsm_handle	handle;
 
 	memset(err, 0, sizeof(*err));
+	if (ts_secret_is_ours(ask->account_id, ask->user_id))
+	{
+		ts_error(err, "55000", "the credentials of account \"%s\" are not committed yet", ask->account_id);
+		ts_error_detail(err, "It is the worker that fetches tokens with them.");
+		ts_error_hint(err, "Commit before the call.");
+		return false;
+	}
 	if (ts_worker_pid(MyDatabaseId) == 0)
 	{
 		no_worker(err);
@@ -274,9 +291,10 @@ ts_mailbox_next(TsAsk *ask)
 			continue;
 		ask->kind = letter->sheet->kind;
 		ask->grant = letter->sheet->grant;
-		ask->account_id = letter->sheet->text + letter->sheet->account_at;
-		ask->user_id = letter->sheet->text + letter->sheet->user_at;
-		ask->code = letter->sheet->code_at < 0 ? NULL : letter->sheet->text + letter->sheet->code_at;
+		ask->account_id = get_text(letter->sheet, letter->sheet->account_at);
+		ask->user_id = get_text(letter->sheet, letter->sheet->user_at);
+		ask->code = get_text(letter->sheet, letter->sheet->code_at);
+		ask->version = get_text(letter->sheet, letter->sheet->version_at);
 		return letter;
 	}
 	return NULL;

@@ -32,11 +32,13 @@ typedef struct TsAsk
 	const char *user_id;
 	int			grant;
 	const char *code;			/* REDEEM */
+	const char *version;		/* REFRESH: of the credentials (TsAuth's) */
 } TsAsk;
 
 /*
  * In a backend: false with err set when the answer is an error, or there is
- * none: no worker (55000), or it takes too long (TS503).  A new token comes with
+ * none: the worker does not see the credentials yet, since the transaction that
+ * set them is the caller's (55000), no worker (55000), or it takes too long (TS503).  A new token comes with
  * the answer (the caller's snapshot may not see what was committed) and takes
  * the place of the one in auth.
  */

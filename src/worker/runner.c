@@ -140,6 +140,10 @@ finish(TsRunner *run, const TsError *error, bool cancelled)
 		run->error = *error;
 		end.error = &run->error;
 	}
+	if (end.auth_failed && run->provider)
+		end.account_id = run->provider->account_id;
+	end.auth_version = run->auth.version;
+	end.grant = run->auth.grant;
 	run->end = end;
 	run->ended = true;
 	ts_auth_wipe(&run->auth);
@@ -254,11 +258,14 @@ static void
 load_auth_body(void *arg)
 {
 	TsRunner   *run = arg;
+	TsAuth		auth;
 	TsError		err = {0};
 
-	ts_auth_wipe(&run->auth);
-	if (!ts_auth_load(run->provider->account_id, run->job.user_id, run->provider->url, &run->auth, &err))
+	if (!ts_auth_renew(run->provider->account_id, run->job.user_id, run->provider->url,
+					   run->auth.version, &auth, &err))
 		ts_ereport(&err);
+	ts_auth_wipe(&run->auth);
+	run->auth = auth;
 }
 
 /* There is a new token, or the one we have must do while it can. */

@@ -90,25 +90,33 @@ record_body(void *arg)
 {
 	Errand	   *e = arg;
 
-	if (ts_login_granted(&e->login, &e->tokens, e->code ? LOGIN_IS_OVER : NULL) && e->code)
-		ts_account_is_due(e->account_id, e->user_id);
+	if (ts_login_granted(&e->login, e->code ? "code_verifier" : "refresh_token", &e->tokens,
+						 e->code ? LOGIN_IS_OVER : NULL))
+	{
+		if (e->code)
+			ts_account_is_due(e->account_id, e->user_id);
+	}
+	else if (e->code)
+		ts_credentials_changed(e->account_id, &e->error);
 }
 
 /* The tokens are committed before they are used, or tried again later. */
 static void
 record(Errand *e)
 {
+	MemoryContext old = MemoryContextSwitchTo(e->cxt);
 	TsError		err = {0};
 
 	ts_step("before tokens are recorded");
 	if (ts_in_transaction(record_body, e, &err))
-		end_errand(e, NULL);
+		end_errand(e, ts_failed(&e->error) ? &e->error : NULL);
 	else
 	{
 		if (!e->unrecorded)
 			ereport(LOG, (errmsg("could not record new tokens yet: %s", err.message)));
 		e->unrecorded = true;
 	}
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -116,7 +124,8 @@ refused_body(void *arg)
 {
 	Errand	   *e = arg;
 
-	ts_login_refused(&e->login, &e->error);
+	if (!ts_login_refused(&e->login, &e->error))
+		ts_credentials_changed(e->account_id, &e->error);
 }
 
 static void
@@ -180,7 +189,6 @@ prepare_body(void *arg)
 	Errand	   *e = arg;
 	const char *json;
 	char	   *refresh_token;
-	char	   *grant;
 
 	if (!ts_login_load(e->account_id, e->user_id, &e->login, &e->error))
 		return;
@@ -190,9 +198,8 @@ prepare_body(void *arg)
 		return;
 	}
 	json = e->login.secret.json;
-	grant = ts_secret_member(json, "grant");
 	refresh_token = ts_secret_member(json, "refresh_token");
-	e->is_fresh = grant && atoi(grant) > e->grant && ts_secret_member(json, "access_token");
+	e->is_fresh = ts_login_grant(json) > e->grant && ts_secret_member(json, "access_token");
 	if (e->is_fresh)
 		return;
 	if (refresh_token == NULL)
@@ -293,7 +300,7 @@ new_token_body(void *arg)
 {
 	Letter	   *l = arg;
 
-	(void) ts_auth_load(l->ask.account_id, l->ask.user_id, NULL, &l->auth, &l->error);
+	(void) ts_auth_renew(l->ask.account_id, l->ask.user_id, NULL, l->ask.version, &l->auth, &l->error);
 }
 
 static void
@@ -419,7 +426,7 @@ granted_body(void *arg)
 {
 	TsDevicePoll *poll = arg;
 
-	poll->is_over = !ts_login_granted(&poll->login, &poll->tokens, LOGIN_IS_OVER);
+	poll->is_over = !ts_login_granted(&poll->login, "device_code", &poll->tokens, LOGIN_IS_OVER);
 	if (!poll->is_over)
 		ts_account_is_due(poll->account_id, poll->job->user_id);
 }
@@ -429,10 +436,13 @@ static void
 slower_body(void *arg)
 {
 	TsDevicePoll *poll = arg;
-	char	   *json = ts_secret_patched(poll->login.secret.json,
-										 psprintf("{\"device_interval\": %d}", poll->interval));
+	char	   *json;
 
-	(void) ts_secret_put(&poll->login.secret, json);
+	if (!ts_secret_renew(&poll->login.secret, "device_code"))
+		return;
+	json = ts_secret_patched(poll->login.secret.json,
+							 psprintf("{\"device_interval\": %d}", poll->interval));
+	ts_secret_put(&poll->login.secret, json);
 	ts_secret_wipe(json);
 }
 
