@@ -64,7 +64,8 @@ ts_uncarried(const TsDb *d, const char **names)
 	"  (SELECT cl.payload FROM tasksync.task_link cl" \
 	"    JOIN tasksync.task_list_mapping cm ON cm.id = cl.mapping_id AND cm.user_id = cl.user_id" \
 	"    WHERE cl.task_id = t.id AND " TS_OF_USER("cl", "$2") " AND cm.provider_id = m.provider_id" \
-	"     AND cm.id <> m.id AND cl.external_task_id IS NOT NULL LIMIT 1) END"
+	"     AND cm.id <> m.id AND cl.external_task_id IS NOT NULL LIMIT 1) END," \
+	" o.external_id"
 
 /* Where the task's project has a list, when that is not this mapping's. */
 #define ROW_ELSEWHERE \
@@ -73,6 +74,8 @@ ts_uncarried(const TsDb *d, const char **names)
 	"    AND " TS_BELONGS("t", "om") ") AS mapping_id," \
 	"   pg_catalog.min(om.external_list_id) FILTER (WHERE om.provider_id = m.provider_id" \
 	"    AND " TS_BELONGS("t", "om") ") AS list_id," \
+	"   pg_catalog.min(ol.external_task_id) FILTER (WHERE om.provider_id = m.provider_id" \
+	"    AND " TS_BELONGS("t", "om") ") AS external_id," \
 	"   pg_catalog.bool_or(ol.external_task_id IS NOT NULL AND (NOT om.mirror" \
 	"    OR om.provider_id = t.provider_id" \
 	"    OR om.id = tasksync.home_mapping(om.project_id, $2))) AS linked," \
@@ -171,6 +174,7 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->project_mapped = ts_col_bool(i, 22);
 	row->modified_at = ts_col_text(i, 24, NULL);
 	row->copy_of = ts_col_text(i, 25, &row->copy_len);
+	row->target_external_id = ts_col_text(i, 26, NULL);
 	row->parted = ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
 	row->dead |= row->parted;
 }

@@ -90,6 +90,7 @@ typedef struct TsLinkRow
 	bool		parent_waits;	/* there is a parent here that has no uid there yet */
 	char	   *target_mapping_id;	/* moved: the mapping of its project at the same provider, or NULL */
 	char	   *target_list_id;
+	char	   *target_external_id; /* … and its object there, or NULL */
 	bool		elsewhere;		/* moved: there is an object for it in its project's list */
 	bool		project_mapped; /* moved: its project has a list at some service */
 	char	   *copy_of;		/* no object here: the text of one in another list of the provider, or NULL */

@@ -89,7 +89,8 @@ prepare_push(TsDelivery *d)
 	d->push.etag = d->intent.etag;
 	d->push.payload = d->intent.payload;
 	d->push.payload_len = d->intent.payload_len;
-	d->push.target_list = d->intent.target_list;
+	d->push.target_list = d->moved_id ? d->moved_list : d->intent.target_list;
+	d->push.target_id = d->moved_id;
 }
 
 static bool
@@ -559,7 +560,13 @@ leave(PushWork *w, const TsLinkRow *row)
 		change->owes = true;
 	}
 	else if (!rehearsed(w->c, r, TS_PUSH_DELETE, row))
-		prepare(&r->deliveries[r->ndeliveries++], row, TS_PUSH_DELETE);
+	{
+		TsDelivery *d = &r->deliveries[r->ndeliveries++];
+
+		prepare(d, row, TS_PUSH_DELETE);
+		d->moved_list = row->target_list_id;
+		d->moved_id = row->target_external_id;
+	}
 }
 
 static void

@@ -696,6 +696,7 @@ look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row
 		{
 			row->target_mapping_id = o->id;
 			row->target_list_id = o->external_list_id;
+			row->target_external_id = l ? l->external_id : NULL;
 		}
 	}
 }

@@ -16,8 +16,6 @@
 
 #include "provider/outlook/graph.h"
 
-#define ALL_OF_THEM "$top=100"	/* the service allows as many steps, and not as many links */
-
 static const GraphStep fetch_step;
 static const GraphStep belongings_step;
 static const GraphStep list_step;
@@ -34,7 +32,7 @@ ask_for_belongings(GraphConversation *c)
 		char	   *task = graph_task_path(c, op->ids[f->bare[f->asked / GRAPH_NBELONGINGS].index]);
 
 		graph_batch_add(c, f->asked, "GET",
-						psprintf("%s/%s?" ALL_OF_THEM, task, graph_belongings[f->asked % GRAPH_NBELONGINGS]),
+						psprintf("%s/%s?" GRAPH_ALL_OF_THEM, task, graph_belongings[f->asked % GRAPH_NBELONGINGS]),
 						NULL, NULL);
 		f->asked++;
 	}

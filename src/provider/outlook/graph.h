@@ -116,6 +116,7 @@ typedef struct GraphPull
 } GraphPull;
 
 /* What belongs to a task, and is shown with it only to who asks. */
+#define GRAPH_ALL_OF_THEM "$top=100"	/* the service allows as many steps, and not as many links */
 #define GRAPH_NBELONGINGS 2		/* linkedResources, checklistItems */
 
 /* A task that was shown without it, whoever asked. */
@@ -139,21 +140,64 @@ typedef struct GraphFetch
 	int			asked;			/* belongings of those asked for so far, one by one */
 } GraphFetch;
 
+/* The steps of a task. */
+typedef struct GraphChecklistStep
+{
+	char	   *id;
+	char	   *name;
+	bool		is_checked;
+	bool		is_taken;		/* it has a counterpart in the other list */
+} GraphChecklistStep;
+
+typedef struct GraphChecklist
+{
+	GraphChecklistStep *step;
+	int			n;
+	int			max;
+} GraphChecklist;
+
+/* What the new task of one that moved is to get. */
+typedef struct GraphCarryAdd
+{
+	const char *method;
+	char	   *path;
+	char	   *body;
+	struct GraphCarryAdd *next;
+} GraphCarryAdd;
+
+/* DELETE of a task that moved: what is looked at before, in this order. */
+typedef struct GraphCarry
+{
+	enum
+	{
+		GRAPH_CARRY_NEW,		/* the steps of the new task */
+		GRAPH_CARRY_OLD,		/* … and of the old one */
+		GRAPH_CARRY_TASK,		/* the old task itself */
+		GRAPH_CARRY_ADD			/* what is missing is added */
+	}			stage;
+	char	   *new_steps;		/* path */
+	char	   *page;			/* path of a further page, or NULL */
+	GraphSet	pages;
+	GraphChecklist there;		/* at the new task */
+	GraphChecklist here;
+	GraphCarryAdd *add;
+} GraphCarry;
+
 /* What a PUSH knows of each of its writes, beside TsPush. */
 typedef struct GraphWrite
 {
 	const char *body;
 	bool		looked;			/* it is as it was when the change was planned */
 	bool		suspect;		/* 412, or (CREATE) 404: to be looked into */
-	const TsJson *steps;		/* CREATE: those that the new task is to have, and is yet to be seen with */
-	int			nsteps;			/* so many it has; -1: not known */
+	bool		has_steps;		/* CREATE: the body has steps of the task that it takes the place of … */
+	bool		lost_steps;		/* … and was refused with them */
+	GraphCarry *carry;			/* DELETE: what is to be done before, or NULL */
 } GraphWrite;
 
 typedef struct GraphPush
 {
 	GraphWrite *write;
 	bool		list_suspect;	/* a CREATE met a 404: is the list there? */
-	int			with_steps;		/* the write whose steps are looked at */
 } GraphPush;
 
 /* A LISTS' or LIST_CREATE's state. */
@@ -227,6 +271,18 @@ extern const char *const graph_belongings[GRAPH_NBELONGINGS];
 extern bool graph_has_belongings(const TsJson *task);
 extern TsObservation *graph_see_written(const TsJson *task, const char *id,
 										const char *sent, size_t sent_len);
+
+/* push.c: for what comes before a deletion */
+extern TsPush *graph_push_at(GraphConversation *c, int i);
+extern void graph_settle(GraphConversation *c, int i, TsOutcome outcome);
+extern void graph_settle_with_words(GraphConversation *c, int i, TsOutcome outcome,
+									const GraphAnswer *a);
+extern void graph_push_take_reads(GraphConversation *c, const GraphAnswer *a,
+								  void (*take) (GraphConversation *c, int i, const GraphAnswer *a));
+
+/* carry.c: a task that was made anew in another list */
+extern GraphCarry *graph_carry_begin(const TsPush *p);
+extern const GraphStep *graph_carry_next(GraphConversation *c);
 
 /* The operations. */
 extern void graph_lists_begin(GraphConversation *c);

@@ -18,9 +18,8 @@
  * that it need not be read again.
  *
  * A task that is made anew in another list has its steps with it.  That a new
- * task can is not documented either: where it is refused the steps come after
- * it, and where it is accepted they are looked for, for the old task is about to
- * be deleted.
+ * task can is not documented either: where it is refused, or has no effect, they
+ * come before the old task is deleted (carry.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -35,15 +34,13 @@ static const GraphStep probe_step;
 static const GraphStep look_step;
 static const GraphStep write_step;
 static const GraphStep list_step;
-static const GraphStep steps_step;
-static const GraphStep add_step_step;
 
 static void push_next(GraphConversation *c);
 
 /* ---------- what is to be done ---------- */
 
-static TsPush *
-push_at(GraphConversation *c, int i)
+TsPush *
+graph_push_at(GraphConversation *c, int i)
 {
 	return &c->base.op->push[i];
 }
@@ -52,7 +49,7 @@ push_at(GraphConversation *c, int i)
 static bool
 depends(GraphConversation *c, int i)
 {
-	const TsPush *p = push_at(c, i);
+	const TsPush *p = graph_push_at(c, i);
 
 	return p->outcome == TS_OUTCOME_PENDING && p->kind != TS_PUSH_CREATE;
 }
@@ -76,19 +73,18 @@ without_steps(const char *body)
 	return out.data;
 }
 
-/* The steps of a new task, if it has any. */
+/* Does the new task have steps?  They are left out where they are known to be refused. */
 static void
 note_steps(GraphConversation *c, GraphWrite *w)
 {
 	TsError		err = {0};
 	const TsJson *root = ts_json_parse(w->body, strlen(w->body), &err);
 
-	w->steps = ts_json_get_kind(root, "checklistItems", TS_JSON_ARRAY);
-	w->nsteps = -1;
-	if (w->steps != NULL && c->caps.no_steps)
+	w->has_steps = ts_json_get_kind(root, "checklistItems", TS_JSON_ARRAY) != NULL;
+	if (w->has_steps && c->caps.no_steps)
 	{
 		w->body = without_steps(w->body);
-		w->nsteps = 0;
+		w->has_steps = false;
 	}
 }
 
@@ -111,6 +107,7 @@ outcome_beforehand(GraphConversation *c, TsPush *p, GraphWrite *w)
 	}
 	if (p->etag == NULL)
 		return TS_OUTCOME_CONFLICT;
+	w->carry = graph_carry_begin(p);
 	if (p->kind == TS_PUSH_UPDATE && w->body == NULL)
 	{
 		p->new_etag = pstrdup(p->etag);
@@ -130,7 +127,7 @@ graph_push_begin(GraphConversation *c)
 
 	c->push.write = palloc0(sizeof(GraphWrite) * Max(op->npush, 1));
 	for (int i = 0; i < op->npush; i++)
-		push_at(c, i)->outcome = outcome_beforehand(c, push_at(c, i), &c->push.write[i]);
+		graph_push_at(c, i)->outcome = outcome_beforehand(c, graph_push_at(c, i), &c->push.write[i]);
 	push_next(c);
 }
 
@@ -143,8 +140,9 @@ add_looks(GraphConversation *c)
 		const GraphWrite *w = &c->push.write[i];
 
 		if (depends(c, i) &&
-			(w->suspect || (!w->looked && c->caps.if_match != GRAPH_IF_MATCH_HONOURED)))
-			graph_batch_add(c, i, "GET", graph_task_path(c, push_at(c, i)->external_id), NULL, NULL);
+			(w->suspect || (!w->looked && w->carry == NULL &&
+							c->caps.if_match != GRAPH_IF_MATCH_HONOURED)))
+			graph_batch_add(c, i, "GET", graph_task_path(c, graph_push_at(c, i)->external_id), NULL, NULL);
 	}
 }
 
@@ -159,7 +157,7 @@ add_writes(GraphConversation *c)
 {
 	for (int i = 0; i < c->base.op->npush; i++)
 	{
-		const TsPush *p = push_at(c, i);
+		const TsPush *p = graph_push_at(c, i);
 		const char *body = c->push.write[i].body;
 
 		if (p->outcome != TS_OUTCOME_PENDING || c->push.write[i].suspect)
@@ -185,18 +183,6 @@ anything_depends(GraphConversation *c)
 	return false;
 }
 
-/* A task that was made, and whose steps are yet to be seen; -1: none. */
-static int
-lacks_steps(GraphConversation *c)
-{
-	for (int i = 0; i < c->base.op->npush; i++)
-	{
-		if (push_at(c, i)->outcome == TS_OUTCOME_DONE && c->push.write[i].steps != NULL)
-			return i;
-	}
-	return -1;
-}
-
 /* The next step, from what is still open. */
 static void
 push_next(GraphConversation *c)
@@ -217,36 +203,36 @@ push_next(GraphConversation *c)
 			return;
 		}
 	}
+	c->step = graph_carry_next(c);
+	if (c->step != NULL)
+		return;
 	add_writes(c);
-	c->push.with_steps = lacks_steps(c);
 	if (c->batch.n > 0)
 		c->step = &write_step;
-	else if (c->push.with_steps >= 0)
-		c->step = c->push.write[c->push.with_steps].nsteps < 0 ? &steps_step : &add_step_step;
 	else if (c->push.list_suspect)
 		c->step = &list_step;
 }
 
 /* ---------- outcomes ---------- */
 
-static void
-settle(GraphConversation *c, int i, TsOutcome outcome)
+void
+graph_settle(GraphConversation *c, int i, TsOutcome outcome)
 {
-	TsPush	   *p = push_at(c, i);
+	TsPush	   *p = graph_push_at(c, i);
 
 	p->outcome = outcome;
 	if (outcome != TS_OUTCOME_REFUSED && outcome != TS_OUTCOME_IN_DOUBT)
 		memset(&p->error, 0, sizeof(p->error));
 }
 
-static void
-settle_with_words(GraphConversation *c, int i, TsOutcome outcome, const GraphAnswer *a)
+void
+graph_settle_with_words(GraphConversation *c, int i, TsOutcome outcome, const GraphAnswer *a)
 {
-	const TsPush *p = push_at(c, i);
+	const TsPush *p = graph_push_at(c, i);
 
-	graph_describe(a, &push_at(c, i)->error, c->step->failed,
+	graph_describe(a, &graph_push_at(c, i)->error, c->step->failed,
 				   p->external_id != NULL ? psprintf(" \"%s\"", p->external_id) : "");
-	settle(c, i, outcome);
+	graph_settle(c, i, outcome);
 }
 
 /* The conversation ends: what is open was not sent. */
@@ -255,8 +241,8 @@ fail_all(GraphConversation *c, const GraphAnswer *a)
 {
 	for (int i = 0; i < c->base.op->npush; i++)
 	{
-		if (push_at(c, i)->outcome == TS_OUTCOME_PENDING)
-			settle(c, i, TS_OUTCOME_NOT_SENT);
+		if (graph_push_at(c, i)->outcome == TS_OUTCOME_PENDING)
+			graph_settle(c, i, TS_OUTCOME_NOT_SENT);
 	}
 	graph_fail(c, a, graph_object(c));
 }
@@ -284,7 +270,7 @@ probed(GraphConversation *c)
 static void
 ask_probe(GraphConversation *c, TsRequest *req)
 {
-	graph_request(c, req, "PATCH", graph_task_path(c, push_at(c, probed(c))->external_id), "{}");
+	graph_request(c, req, "PATCH", graph_task_path(c, graph_push_at(c, probed(c))->external_id), "{}");
 	ts_request_header(req, "If-Match", NO_VERSION);
 }
 
@@ -303,7 +289,7 @@ probe_answer(GraphConversation *c, const GraphAnswer *a)
 		fail_all(c, a);
 	else if (graph_is_missing(a))
 	{
-		settle(c, probed(c), TS_OUTCOME_GONE);
+		graph_settle(c, probed(c), TS_OUTCOME_GONE);
 		push_next(c);
 	}
 	else
@@ -333,13 +319,13 @@ task_of(const GraphAnswer *a)
 static void
 looked(GraphConversation *c, int i, const GraphAnswer *a)
 {
-	TsPush	   *p = push_at(c, i);
+	TsPush	   *p = graph_push_at(c, i);
 	GraphWrite *w = &c->push.write[i];
 
 	if (graph_is_missing(a))
-		settle(c, i, TS_OUTCOME_GONE);
+		graph_settle(c, i, TS_OUTCOME_GONE);
 	else if (a->status / 100 != 2 || task_of(a) == NULL)
-		settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
 	else if (graph_is_version(a->json, p->etag))
 	{
 		/* 412, and it is the version that was named: no condition would ever hold */
@@ -348,12 +334,18 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 		w->looked = true;
 	}
 	else
-		settle(c, i, TS_OUTCOME_CONFLICT);	/* to be read with all that belongs to it */
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);	/* to be read with all that belongs to it */
 	w->suspect = false;
 }
 
-static void
-look_answer(GraphConversation *c, const GraphAnswer *a)
+/*
+ * graph_push_take_reads
+ *		A batch that changes none of the tasks: each answer to "take", unless it is
+ *		about the service, and then the conversation ends.
+ */
+void
+graph_push_take_reads(GraphConversation *c, const GraphAnswer *a,
+					  void (*take) (GraphConversation *c, int i, const GraphAnswer *a))
 {
 	const GraphAnswer *worst = NULL;
 
@@ -372,7 +364,7 @@ look_answer(GraphConversation *c, const GraphAnswer *a)
 		const GraphPart *part = &c->batch.part[i];
 
 		if (part->answer.status / 100 == 2 || graph_is_refused(&part->answer))
-			looked(c, part->index, &part->answer);
+			take(c, part->index, &part->answer);
 		else if (worst == NULL || part->answer.retry_after > worst->retry_after)
 			worst = &part->answer;
 	}
@@ -380,6 +372,12 @@ look_answer(GraphConversation *c, const GraphAnswer *a)
 		fail_all(c, worst);
 	else
 		push_next(c);
+}
+
+static void
+look_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	graph_push_take_reads(c, a, looked);
 }
 
 static const GraphStep look_step = {
@@ -396,19 +394,19 @@ static const GraphStep look_step = {
 static void
 written(GraphConversation *c, int i, const GraphAnswer *a)
 {
-	TsPush	   *p = push_at(c, i);
+	TsPush	   *p = graph_push_at(c, i);
 	const TsJson *task = task_of(a);
 	const char *id = ts_json_get_string(task, "id");
 
 	if (p->kind != TS_PUSH_DELETE && (id == NULL || id[0] == '\0'))
 	{
-		settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
+		graph_settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
 		return;
 	}
 	if (p->kind == TS_PUSH_CREATE)
 	{
 		p->new_external_id = pstrdup(id);
-		if (c->push.write[i].nsteps == 0 && c->push.write[i].steps != NULL)
+		if (c->push.write[i].lost_steps)
 			graph_learn(c, &c->caps.no_steps, true);
 	}
 
@@ -420,7 +418,7 @@ written(GraphConversation *c, int i, const GraphAnswer *a)
 		if (p->new_etag != NULL && graph_is_whole(task))
 			p->seen = graph_see_written(task, id, p->payload, p->payload_len);
 	}
-	settle(c, i, TS_OUTCOME_DONE);
+	graph_settle(c, i, TS_OUTCOME_DONE);
 }
 
 /* It was refused because it changed there, or the condition itself is no good. */
@@ -429,28 +427,28 @@ failed_condition(GraphConversation *c, int i)
 {
 	GraphWrite *w = &c->push.write[i];
 
-	if (push_at(c, i)->kind == TS_PUSH_CREATE)
-		settle(c, i, TS_OUTCOME_CONFLICT);	/* not made, to be tried again */
+	if (graph_push_at(c, i)->kind == TS_PUSH_CREATE)
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);	/* not made, to be tried again */
 	else if (!w->looked)
 		w->suspect = true;
 	else
 	{
 		/* it was looked at just before: either it changed since, or we are wrong about If-Match */
 		graph_learn_if_match(c, GRAPH_IF_MATCH_UNKNOWN);
-		settle(c, i, TS_OUTCOME_CONFLICT);
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);
 	}
 }
 
 static void
 missing(GraphConversation *c, int i, const GraphAnswer *a)
 {
-	if (push_at(c, i)->kind != TS_PUSH_CREATE)
+	if (graph_push_at(c, i)->kind != TS_PUSH_CREATE)
 	{
-		settle(c, i, TS_OUTCOME_GONE);
+		graph_settle(c, i, TS_OUTCOME_GONE);
 		return;
 	}
 	/* the list may not be there: looked into when all else is done */
-	settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+	graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
 	c->push.write[i].suspect = c->push.list_suspect = true;
 }
 
@@ -458,28 +456,30 @@ missing(GraphConversation *c, int i, const GraphAnswer *a)
 static bool
 take_outcome(GraphConversation *c, int i, const GraphAnswer *a)
 {
+	GraphWrite *w = &c->push.write[i];
+
 	if (a->status / 100 == 2)
 		written(c, i, a);
 	else if (ends_all(a))
 		return false;
 	else if (a->status == 424)
-		settle(c, i, TS_OUTCOME_NOT_SENT);	/* another part failed */
+		graph_settle(c, i, TS_OUTCOME_NOT_SENT);	/* another part failed */
 	else if (a->status == 412)
 		failed_condition(c, i);
 	else if (a->status == 409)
-		settle(c, i, TS_OUTCOME_CONFLICT);
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);
 	else if (graph_is_missing(a))
 		missing(c, i, a);
-	else if (graph_is_refused(a) && c->push.write[i].steps != NULL && c->push.write[i].nsteps < 0)
+	else if (graph_is_refused(a) && w->has_steps && !w->lost_steps)
 	{
 		/* with its steps, maybe: again without them, and then we know */
-		c->push.write[i].body = without_steps(c->push.write[i].body);
-		c->push.write[i].nsteps = 0;
+		w->body = without_steps(w->body);
+		w->lost_steps = true;
 	}
 	else if (graph_is_refused(a))
-		settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
 	else
-		settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
+		graph_settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
 	return true;
 }
 
@@ -488,7 +488,7 @@ static void
 doubt_batch(GraphConversation *c, const GraphAnswer *a)
 {
 	for (int i = 0; i < c->batch.n; i++)
-		settle_with_words(c, c->batch.part[i].index, TS_OUTCOME_IN_DOUBT, a);
+		graph_settle_with_words(c, c->batch.part[i].index, TS_OUTCOME_IN_DOUBT, a);
 }
 
 /* No answer, or one that says nothing of any part. */
@@ -542,87 +542,6 @@ static const GraphStep write_step = {
 	.sees_all = true,
 };
 
-/* ---------- the steps of new tasks ---------- */
-
-static char *
-steps_path(GraphConversation *c)
-{
-	return psprintf("%s/checklistItems",
-					graph_task_path(c, push_at(c, c->push.with_steps)->new_external_id));
-}
-
-static void
-ask_steps(GraphConversation *c, TsRequest *req)
-{
-	graph_request(c, req, "GET", psprintf("%s?$top=100", steps_path(c)), NULL);
-}
-
-static int
-count_elements(const TsJson *array)
-{
-	int			n = 0;
-
-	for (const TsJson *e = array->first; e != NULL; e = e->next)
-		n++;
-	return n;
-}
-
-/*
- * One that can't be read is left as it is: that it was made is known, and of more
- * account.  Where there is more than a page of them, they came with the task.
- */
-static void
-steps_answer(GraphConversation *c, const GraphAnswer *a)
-{
-	GraphWrite *w = &c->push.write[c->push.with_steps];
-	const TsJson *value = a->status / 100 == 2 ? ts_json_get_kind(a->json, "value", TS_JSON_ARRAY) : NULL;
-
-	w->nsteps = value != NULL ? count_elements(value) : 0;
-	if (value == NULL || w->nsteps >= count_elements(w->steps) ||
-		ts_json_get(a->json, "@odata.nextLink") != NULL)
-		w->steps = NULL;
-	else
-		graph_learn(c, &c->caps.no_steps, true);
-	push_next(c);
-}
-
-static const GraphStep steps_step = {
-	.doing = "checking",
-	.failed = "could not read the steps of a task of Outlook list",
-	.ask = ask_steps,
-	.answer = steps_answer,
-	.sees_all = true,
-};
-
-static void
-ask_add_step(GraphConversation *c, TsRequest *req)
-{
-	const GraphWrite *w = &c->push.write[c->push.with_steps];
-	const TsJson *step = w->steps->first;
-
-	for (int i = 0; i < w->nsteps; i++)
-		step = step->next;
-	graph_request(c, req, "POST", steps_path(c), ts_json_raw(step));
-}
-
-static void
-add_step_answer(GraphConversation *c, const GraphAnswer *a)
-{
-	GraphWrite *w = &c->push.write[c->push.with_steps];
-
-	if (a->status / 100 != 2 || ++w->nsteps >= count_elements(w->steps))
-		w->steps = NULL;
-	push_next(c);
-}
-
-static const GraphStep add_step_step = {
-	.doing = "sending",
-	.failed = "could not add a step to a task of Outlook list",
-	.ask = ask_add_step,
-	.answer = add_step_answer,
-	.sees_all = true,
-};
-
 /* ---------- is the list there? ---------- */
 
 static void
@@ -643,7 +562,7 @@ list_answer(GraphConversation *c, const GraphAnswer *a)
 	for (int i = 0; i < c->base.op->npush; i++)
 	{
 		if (c->push.write[i].suspect)
-			settle(c, i, TS_OUTCOME_NOT_SENT);
+			graph_settle(c, i, TS_OUTCOME_NOT_SENT);
 	}
 	graph_list_gone(c);
 }

@@ -1,0 +1,315 @@
+/*-------------------------------------------------------------------------
+ *
+ * carry.c
+ *	  Before a task is deleted that was made anew in another list: what has come
+ *	  to it there since comes along.
+ *
+ * The new task was made of what we knew.  Meanwhile people may have gone on with
+ * the old one: its fields are told by the next pull, but its steps are no fields,
+ * and need not even change its version.  So both are asked for their steps, and
+ * the old task for its version once more, right before it is deleted.  What only
+ * the old one has is added, and what is ticked there is ticked; the same done
+ * twice adds nothing, so that a failure at any point is no loss.  It does not
+ * matter why a step is missing: services that don't take steps with a new task
+ * get them here.
+ *
+ * Nothing is taken away: a step that was deleted, or reopened, in one of the two
+ * in that time is as it is in the other.  Files can't come along: they hold the
+ * deletion back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "provider/outlook/graph.h"
+
+static const GraphStep read_step;
+static const GraphStep add_step;
+
+/*
+ * graph_carry_begin
+ *		What is to be looked at before a write; NULL: nothing, since it deletes no
+ *		task that moved.
+ */
+GraphCarry *
+graph_carry_begin(const TsPush *p)
+{
+	GraphCarry *carry;
+
+	if (p->kind != TS_PUSH_DELETE || p->target_list == NULL || p->target_id == NULL)
+		return NULL;
+	carry = palloc0(sizeof(GraphCarry));
+	carry->new_steps = psprintf("/me/todo/lists/%s/tasks/%s/checklistItems",
+								ts_path_segment(p->target_list), ts_path_segment(p->target_id));
+	return carry;
+}
+
+static GraphCarry *
+carry_at(GraphConversation *c, int i)
+{
+	return graph_push_at(c, i)->outcome == TS_OUTCOME_PENDING ? c->push.write[i].carry : NULL;
+}
+
+static char *
+first_page(const char *steps)
+{
+	return psprintf("%s?" GRAPH_ALL_OF_THEM, steps);
+}
+
+/* The next read of each task that moved, and else the next addition. */
+const GraphStep *
+graph_carry_next(GraphConversation *c)
+{
+	for (int i = 0; i < c->base.op->npush; i++)
+	{
+		GraphCarry *carry = carry_at(c, i);
+		char	   *old = carry ? graph_task_path(c, graph_push_at(c, i)->external_id) : NULL;
+
+		if (carry == NULL || carry->stage == GRAPH_CARRY_ADD)
+			continue;
+		if (carry->page)
+			graph_batch_add(c, i, "GET", carry->page, NULL, NULL);
+		else if (carry->stage == GRAPH_CARRY_NEW)
+			graph_batch_add(c, i, "GET", first_page(carry->new_steps), NULL, NULL);
+		else if (carry->stage == GRAPH_CARRY_OLD)
+			graph_batch_add(c, i, "GET", first_page(psprintf("%s/checklistItems", old)), NULL, NULL);
+		else
+			graph_batch_add(c, i, "GET", old, NULL, NULL);
+	}
+	if (c->batch.n > 0)
+		return &read_step;
+	for (int i = 0; i < c->base.op->npush; i++)
+	{
+		GraphCarry *carry = carry_at(c, i);
+
+		if (carry != NULL)
+			graph_batch_add(c, i, carry->add->method, carry->add->path, NULL, carry->add->body);
+	}
+	return c->batch.n > 0 ? &add_step : NULL;
+}
+
+/*
+ * Reading
+ */
+
+/* Not now, and nobody can say why: the next sync looks again. */
+static void
+put_off(GraphConversation *c, int i)
+{
+	graph_settle(c, i, TS_OUTCOME_NOT_SENT);
+}
+
+static void
+keep_steps(GraphChecklist *list, const TsJson *value)
+{
+	for (const TsJson *e = value->first; e != NULL; e = e->next)
+	{
+		const char *id = ts_json_get_string(e, "id");
+		const char *name = ts_json_get_string(e, "displayName");
+
+		if (id == NULL || name == NULL)
+			continue;
+		if (list->n == list->max)
+		{
+			list->max = Max(16, list->max * 2);
+			list->step = list->step ? repalloc(list->step, sizeof(GraphChecklistStep) * list->max)
+				: palloc(sizeof(GraphChecklistStep) * list->max);
+		}
+		list->step[list->n++] = (GraphChecklistStep) {
+			.id = pstrdup(id),.name = pstrdup(name),.is_checked = ts_json_get_bool(e, "isChecked")
+		};
+	}
+}
+
+/* A page of steps; then the next one, or the next stage. */
+static void
+take_steps(GraphConversation *c, int i, const GraphAnswer *a)
+{
+	GraphCarry *carry = carry_at(c, i);
+	const TsJson *value = ts_json_get_kind(a->json, "value", TS_JSON_ARRAY);
+	char	   *next;
+
+	if (value == NULL)
+	{
+		put_off(c, i);
+		return;
+	}
+	keep_steps(carry->stage == GRAPH_CARRY_NEW ? &carry->there : &carry->here, value);
+	next = graph_page_link(c, a, "@odata.nextLink");
+	carry->page = next ? pstrdup(next) : NULL;
+	if (ts_failed(&c->base.error) || (next && !graph_set_add(c, &carry->pages, next)))
+		put_off(c, i);
+	else if (next == NULL)
+		carry->stage++;
+}
+
+static void
+add_later(GraphCarry *carry, const char *method, char *path, char *body)
+{
+	GraphCarryAdd *add = palloc0(sizeof(GraphCarryAdd));
+	GraphCarryAdd **at = &carry->add;
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	add->method = method;
+	add->path = path;
+	add->body = body;
+	*at = add;
+}
+
+/* A step of the new task of that name that no other stands for. */
+static GraphChecklistStep *
+counterpart(GraphChecklist *list, const GraphChecklistStep *step, bool same_state)
+{
+	for (int i = 0; i < list->n; i++)
+	{
+		GraphChecklistStep *other = &list->step[i];
+
+		if (!other->is_taken && strcmp(other->name, step->name) == 0 &&
+			(!same_state || other->is_checked == step->is_checked))
+			return other;
+	}
+	return NULL;
+}
+
+static char *
+step_body(const char *name, bool is_checked)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	ts_json_open(&body);
+	if (name != NULL)
+		ts_json_put_string(&body, "displayName", name);
+	ts_json_put_raw(&body, "isChecked", is_checked ? "true" : "false", is_checked ? 4 : 5);
+	ts_json_close(&body);
+	return body.data;
+}
+
+/* Steps may have the same name: those in the same state belong together first. */
+static void
+compare_steps(GraphCarry *carry)
+{
+	for (int same_state = 1; same_state >= 0; same_state--)
+		for (int i = 0; i < carry->here.n; i++)
+		{
+			GraphChecklistStep *step = &carry->here.step[i];
+			GraphChecklistStep *other = step->is_taken ? NULL : counterpart(&carry->there, step, same_state);
+
+			if (other == NULL)
+				continue;
+			step->is_taken = other->is_taken = true;
+			if (step->is_checked && !other->is_checked)
+				add_later(carry, "PATCH", psprintf("%s/%s", carry->new_steps, ts_path_segment(other->id)),
+						  step_body(NULL, true));
+		}
+	for (int i = 0; i < carry->here.n; i++)
+	{
+		const GraphChecklistStep *step = &carry->here.step[i];
+
+		if (!step->is_taken)
+			add_later(carry, "POST", carry->new_steps, step_body(step->name, step->is_checked));
+	}
+}
+
+static void
+refuse_files(GraphConversation *c, int i)
+{
+	TsPush	   *p = graph_push_at(c, i);
+
+	ts_error(&p->error, "55000", "task \"%s\" of Outlook has files, which can't come along to another list",
+			 p->external_id);
+	ts_error_hint(&p->error, "The task is in the new list already; this one stays until it has no files any more and retry_failed() is called.");
+	graph_settle(c, i, TS_OUTCOME_REFUSED);
+}
+
+static void
+take_task(GraphConversation *c, int i, const GraphAnswer *a)
+{
+	GraphWrite *w = &c->push.write[i];
+
+	if (a->json == NULL || a->json->kind != TS_JSON_OBJECT)
+		put_off(c, i);
+	else if (!graph_is_version(a->json, graph_push_at(c, i)->etag))
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);
+	else if (ts_json_get_bool(a->json, "hasAttachments"))
+		refuse_files(c, i);
+	else
+	{
+		w->looked = true;
+		compare_steps(w->carry);
+		w->carry->stage = GRAPH_CARRY_ADD;
+		if (w->carry->add == NULL)
+			w->carry = NULL;
+	}
+}
+
+static void
+take_read(GraphConversation *c, int i, const GraphAnswer *a)
+{
+	GraphCarry *carry = carry_at(c, i);
+	MemoryContext old = MemoryContextSwitchTo(c->base.cxt);
+
+	if (graph_is_missing(a) && carry->stage == GRAPH_CARRY_NEW)
+		put_off(c, i);			/* the pull of its list finds out what became of it */
+	else if (graph_is_missing(a))
+		graph_settle(c, i, TS_OUTCOME_GONE);
+	else if (a->status / 100 != 2)
+		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+	else if (carry->stage == GRAPH_CARRY_TASK)
+		take_task(c, i, a);
+	else
+		take_steps(c, i, a);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+read_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	graph_push_take_reads(c, a, take_read);
+}
+
+static const GraphStep read_step = {
+	.doing = "checking",
+	.failed = "could not look at tasks that leave Outlook list",
+	.ask = graph_batch_ask,
+	.answer = read_answer,
+	.sees_all = true,
+};
+
+/*
+ * Adding
+ */
+
+/* Whether it was done or not: if anything went wrong, the next sync sees. */
+static void
+take_addition(GraphConversation *c, int i, const GraphAnswer *a)
+{
+	GraphWrite *w = &c->push.write[i];
+
+	if (graph_is_refused(a) && !graph_is_missing(a))
+		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+	else if (a->status / 100 != 2)
+		put_off(c, i);
+	else
+	{
+		w->carry->add = w->carry->add->next;
+		w->looked = false;		/* it was a while ago */
+		if (w->carry->add == NULL)
+			w->carry = NULL;
+	}
+}
+
+static void
+addition_answer(GraphConversation *c, const GraphAnswer *a)
+{
+	graph_push_take_reads(c, a, take_addition);
+}
+
+static const GraphStep add_step = {
+	.doing = "sending",
+	.failed = "could not bring along the steps of a task of Outlook list",
+	.ask = graph_batch_ask,
+	.answer = addition_answer,
+	.sees_all = true,
+};
