@@ -293,6 +293,10 @@ ts_store_links_by_task(void *db, const TsMapping *m, const char **task_ids, int 
 /*
  * Most objects of a first pull are unknown here, and most of an incremental
  * one known: the rows themselves are read for those only that were found.
+ *
+ * A marker tells whose object it is that nobody has linked.  It tells nothing of a
+ * task of another project that another provider has an object of: two providers
+ * may look at the same account, and see each other's.
  */
 TsLinkRow *
 ts_store_links(void *db, const TsMapping *m, const char **external_ids, const char **uids,
@@ -315,6 +319,8 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"    AND NOT EXISTS (SELECT FROM tasksync.task_link c"
 		"     JOIN tasksync.task_list_mapping cm ON cm.id = c.mapping_id AND cm.user_id = c.user_id"
 		"     WHERE c.task_id = t.id AND c.user_id = $2 AND cm.provider_id = $5)"
+		"    AND (t.project_id = $7 OR NOT EXISTS (SELECT FROM tasksync.task_link c"
+		"     WHERE c.task_id = t.id AND c.user_id = $2 AND c.external_task_id IS NOT NULL))"
 		"   UNION ALL"
 		"   SELECT d.task_id FROM tasksync.dead_remote d"
 		"    JOIN tasksync.task_list_mapping dm ON dm.id = d.mapping_id AND dm.user_id = d.user_id"
@@ -336,7 +342,8 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 		"  AND w.task_id = k.marker AND w.kind = 'CREATE' AND w.external_task_id IS NULL)"
 		" FROM unnest($3::text[], $4::text[], $6::uuid[]) WITH ORDINALITY AS k(id, uid, marker, n)"
 		" ORDER BY k.n",
-		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, UUIDOID, TEXTARRAYOID}
+		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, UUIDOID, TEXTARRAYOID,
+			UUIDOID}
 	};
 	TsLinkRow  *rows = palloc0(sizeof(TsLinkRow) * (n + 1));
 	TsLinkRow  *found;
@@ -345,7 +352,7 @@ ts_store_links(void *db, const TsMapping *m, const char **external_ids, const ch
 	int			nfound = 0;
 
 	ts_run(&find, ts_uuid(m->id), ts_text(m->user_id), ts_texts(external_ids, n),
-		   ts_texts(uids, n), ts_uuid(m->provider_id), ts_texts(markers, n));
+		   ts_texts(uids, n), ts_uuid(m->provider_id), ts_texts(markers, n), ts_uuid(m->project_id));
 	for (int i = 0; i < n; i++)
 	{
 		rows[i].mapping_id = m->id;

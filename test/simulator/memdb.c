@@ -171,6 +171,16 @@ has_link(MemStore *s, const char *task_id, const char *provider_id)
 	return false;
 }
 
+/* Does any provider have an object of the task? */
+static bool
+is_anywhere(MemStore *s, const char *task_id)
+{
+	for (int i = 0; i < s->db.nlinks; i++)
+		if (s->db.links[i].used && same_id(s->db.links[i].task_id, task_id) && s->db.links[i].external_id)
+			return true;
+	return false;
+}
+
 /* The task that this uid was the name of at the provider, before its object died. */
 static char *
 task_of_dead(MemStore *s, const TsMapping *m, const char *uid)
@@ -786,7 +796,8 @@ task_by_names(MemStore *s, const TsMapping *m, const char *uid, const char *mark
 
 	if (w)
 		return w->intent.task_id;
-	if (marker && mem_task(s, marker) && !has_link(s, marker, m->provider_id))
+	if (marker && mem_task(s, marker) && !has_link(s, marker, m->provider_id) &&
+		(same(mem_task(s, marker)->project, m->project_id) || !is_anywhere(s, marker)))
 		return mem_task(s, marker)->id;
 	return task_of_dead(s, m, uid);
 }

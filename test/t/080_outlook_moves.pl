@@ -150,5 +150,23 @@ subtest 'many at once' => sub {
 	is(scalar(grep { steps($b, "Many $_") eq 'one, two' } 1 .. 25), 25, '... with their steps');
 };
 
+subtest 'two providers look at one account' => sub {
+	my $other = OutlookWorld->new($node, $graph);
+	my $a = $world->map_list('One of two', tasks => [ map { "Stays $_" } 1 .. 5 ]);
+	my $b = $other->map_list('The other');
+	$world->insert($a, title => "'Made here'", description => "'kept'");
+	$world->add($a, 'Made there', steps => ['one']);
+	$world->sync;
+	$world->there('move_task', list => $a->{list}, task => $_, to => $b->{list}) foreach 'Made here', 'Made there';
+	$other->sync;
+	$world->sync;
+	$_->sync foreach $other, $world;
+	is($world->titles_there($a) . '|' . $world->titles_there($b), 'Stays 1, Stays 2, Stays 3, Stays 4, Stays 5|Made here, Made there', 'what the app moves from one to the other stays there');
+	is($world->sql("SELECT string_agg(title || ' ' || coalesce(description, ''), ', ' ORDER BY title) FROM tasksync.task WHERE project_id = '$b->{project}'"), 'Made here kept, Made there ', '... and is in the other project here');
+	is($world->sql("SELECT count(*) FROM tasksync.task WHERE title LIKE 'Made %'"), '2', '... once');
+	$world->at_rest($a, 'at rest');
+	$other->at_rest($b, 'at rest');
+};
+
 is(join("\n", $graph->violations), '', 'all requests were as they should be');
 done_testing();
