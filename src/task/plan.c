@@ -101,6 +101,21 @@ sides_agree(const TsPlanInput *in, TsField f)
 }
 
 /*
+ * Does one side have no due date, and the other a rule?  Taken from one each, they
+ * might be a rule that has nothing to begin at, which some services can't say.
+ */
+static bool
+may_lose_anchor(const TsPlanInput *in)
+{
+	const TsTask *one = in->local;
+	const TsTask *other = in->remote;
+
+	if (one == NULL || (one->value[TS_DUE_DATE] == NULL) == (other->value[TS_DUE_DATE] == NULL))
+		return false;
+	return (one->value[TS_DUE_DATE] ? one : other)->value[TS_RECURRENCE_RULE] != NULL;
+}
+
+/*
  * Registers: the fields that are merged together with f.  The zone belongs to
  * the due time, or to the start where neither side has a due date.
  */
@@ -108,7 +123,8 @@ static TsFieldMask
 register_of(const TsPlanInput *in, TsField f)
 {
 	const TsFieldMask start = BIT(TS_START_DATE) | BIT(TS_START_TIME);
-	const TsFieldMask due = BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME);
+	const TsFieldMask due = BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME) |
+		(may_lose_anchor(in) ? BIT(TS_RECURRENCE_RULE) : 0);
 	const TsFieldMask done = BIT(TS_STATUS) | BIT(TS_PERCENT_COMPLETE) | BIT(TS_COMPLETED_AT);
 	bool		no_due = (in->local == NULL || in->local->value[TS_DUE_DATE] == NULL) &&
 		in->remote->value[TS_DUE_DATE] == NULL;

@@ -538,6 +538,52 @@ test_unknown_parent(void)
 	tap_is(plan.local_patch.value[TS_PARENT_TASK_ID], "id-here", "a parent that is here is taken");
 }
 
+/* One side sets a rule, the other takes away the due date that it would begin at. */
+static void
+test_anchor(void)
+{
+	const TsFieldMask fields = BIT(TS_DUE_DATE) | BIT(TS_RECURRENCE_RULE);
+
+	for (int local_rules = 0; local_rules < 2; local_rules++)
+		for (TsPolicy policy = TS_LATEST_WINS; policy <= TS_MANUAL; policy++)
+		{
+			TsTask		base = {.known = fields,.value = {[TS_DUE_DATE] = "2026-01-02"}};
+			TsTask		ruled = base;
+			TsTask		dateless = {.known = fields};
+			TsPlanInput in = {&base, &base, local_rules ? &ruled : &dateless,
+				local_rules ? &dateless : &ruled, TS_ALL_FIELDS, policy};
+			TsPlan		plan;
+			bool		local_won;
+
+			ruled.value[TS_RECURRENCE_RULE] = "FREQ=DAILY";
+			ts_plan_task(&in, &plan);
+			local_won = (plan.local_won & fields) != 0;
+			if (policy == TS_MANUAL)
+				tap_ok((plan.conflicts & fields) == fields, "a rule and its due date rest together");
+			else
+				tap_ok((plan.conflicts & fields) == fields && (plan.local_patch.known & fields) == (local_won ? 0 : fields) &&
+					   (plan.remote_patch.known & fields) == (local_won ? fields : 0), "... or one side's stand, both");
+		}
+}
+
+/* … and where both have a date, each goes its own way. */
+static void
+test_two_dates(void)
+{
+	const TsFieldMask fields = BIT(TS_DUE_DATE) | BIT(TS_RECURRENCE_RULE);
+	TsTask		base = {.known = fields,.value = {[TS_DUE_DATE] = "2026-01-02"}};
+	TsTask		local = base;
+	TsTask		remote = base;
+	TsPlanInput in = {&base, &base, &local, &remote, TS_ALL_FIELDS};
+	TsPlan		plan;
+
+	local.value[TS_RECURRENCE_RULE] = "FREQ=DAILY";
+	remote.value[TS_DUE_DATE] = "2026-01-03";
+	ts_plan_task(&in, &plan);
+	tap_ok(plan.conflicts == 0 && plan.local_patch.known == BIT(TS_DUE_DATE) &&
+		   plan.remote_patch.known == BIT(TS_RECURRENCE_RULE), "a rule here and another date there are both taken");
+}
+
 int
 main(void)
 {
@@ -546,5 +592,7 @@ main(void)
 	test_together();
 	test_latest();
 	test_unknown_parent();
+	test_anchor();
+	test_two_dates();
 	return tap_done();
 }
