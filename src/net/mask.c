@@ -35,7 +35,7 @@ html_escape(const char *p, const char *end, pg_wchar *c)
 	static const struct
 	{
 		const char *name;
-		char		c;
+		pg_wchar	c;
 	}			names[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}};
 	bool		is_hex = end - p > 3 && p[1] == '#' && (p[2] | 32) == 'x';
 	int			start = is_hex ? 3 : 2;
@@ -74,7 +74,7 @@ unescape(const char *p, const char *end, char bytes[5])
 	else if (*p == '\\' && end - p > 5 && p[1] == 'u')
 		n = digits(p + 2, end, 16, 4, 4, &c) > 0 ? 6 : 0;
 	else if (*p == '\\' && end - p > 1 && (p[1] == '\\' || p[1] == '/' || p[1] == '"' || p[1] == '\''))
-		n = 2, c = p[1];
+		n = 2, c = (unsigned char) p[1];
 	else if (*p == '&')
 		n = html_escape(p, end, &c);
 	if (n == 0 || c == 0 || c > 0x10ffff)
