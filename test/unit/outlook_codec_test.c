@@ -578,6 +578,42 @@ test_copy(void)
 	opt = plain;
 }
 
+/* What a task that takes the place of another is made as. */
+static char *
+copied(const TsTask *task, const char *from)
+{
+	TsCodecOptions plain = opt;
+	char	   *copy;
+
+	opt.copy_of = from;
+	opt.copy_len = strlen(from);
+	copy = encoded(task, TS_TODO_FIELDS, NULL);
+	opt = plain;
+	tap_ok(graph_valid_task(copy, true), "a valid new one");
+	return copy;
+}
+
+/* The third of five is due: the count is of a series that began before. */
+static void
+test_copy_recurrence(void)
+{
+	const char *weekly = "\"pattern\":{\"type\":\"weekly\",\"interval\":1,\"month\":0,\"dayOfMonth\":0,\"daysOfWeek\":[\"friday\"],\"firstDayOfWeek\":\"sunday\",\"index\":\"first\"}";
+	const char *range = "\"range\":{\"type\":\"numbered\",\"startDate\":\"2026-01-16\",\"endDate\":\"0001-01-01\",\"recurrenceTimeZone\":\"Europe/Berlin\",\"numberOfOccurrences\":5}";
+	char	   *from = psprintf("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-01-30T00:00:00\",\"timeZone\":\"UTC\"},\"recurrence\":{%s,%s}}", weekly, range);
+	TsTask		task = decoded(from).task;
+
+	tap_is(task.value[TS_RECURRENCE_RULE], "FREQ=WEEKLY;BYDAY=FR;COUNT=5", "a rule");
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{%s,%s}", weekly, range)) != NULL, "a series goes on where it was");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;COUNT=5";
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{%s,%s}", weekly, range)) != NULL, "... if its rule is only spelled otherwise, too");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=DAILY;INTERVAL=2;COUNT=5";
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{\"pattern\":{\"type\":\"daily\",\"interval\":2},%s}", range)) != NULL, "with another pattern, its end stays");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;BYDAY=FR;COUNT=2";
+	tap_ok(strstr(copied(&task, from), "\"range\":{\"type\":\"numbered\",\"startDate\":\"2026-01-30\",\"numberOfOccurrences\":2}") != NULL, "another end begins anew");
+	task.value[TS_RECURRENCE_RULE] = NULL;
+	tap_ok(strstr(copied(&task, from), "recurrence") == NULL, "and none is none");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -595,5 +631,6 @@ main(int argc, char **argv)
 	test_recurrence_changes();
 	test_whole();
 	test_copy();
+	test_copy_recurrence();
 	return tap_done();
 }

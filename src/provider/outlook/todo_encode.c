@@ -23,6 +23,7 @@ typedef struct Encoder
 	TsFieldMask changed;
 	const TsTask *seen;			/* what the object shows; NULL: it is new */
 	const TsJson *onto;
+	const TsJson *copy;			/* of a new one: the object that it takes the place of, or NULL */
 	const char *zone;
 	StringInfoData patch;		/* what is to be sent */
 	StringInfoData expected;	/* what the object should show then */
@@ -262,19 +263,41 @@ rule_of(const TsJson *recurrence)
 }
 
 /*
+ * Of a task that is made anew in another list: a series that began at the due
+ * date, and whose count did, would not be the one that was.
+ */
+static void
+put_copied_recurrence(Encoder *e, const TsJson *old, const char *pattern, const char *range,
+					  bool same_rule)
+{
+	const TsJson *old_range = ts_json_get_kind(old, "range", TS_JSON_OBJECT);
+
+	if (old_range != NULL)
+		range = ts_json_raw(old_range);
+	put_raw(e, "recurrence", same_rule ? ts_json_raw(old) : recurrence_text(pattern, range));
+}
+
+/*
  * The range of a recurrence that is there can't be relied on to be accepted,
  * even if it is what was just read; so it is only sent where it is another.
  */
 static void
 put_recurrence(Encoder *e, const char *pattern, const char *range)
 {
-	const TsJson *old = ts_json_get_kind(e->onto, "recurrence", TS_JSON_OBJECT);
+	const TsJson *old = ts_json_get_kind(e->seen != NULL ? e->onto : e->copy, "recurrence",
+										 TS_JSON_OBJECT);
 	char	   *whole = recurrence_text(pattern, range);
 	const TsJson *new = ts_json_parse(whole, strlen(whole), e->err);
 	bool		same_end = strcmp(ts_todo_range_text(old), ts_todo_range_text(new)) == 0;
+	bool		same_rule = same_end && old != NULL && strcmp(rule_of(old), rule_of(new)) == 0;
 	char	   *sent;
 
-	if (e->seen != NULL && same_end && old != NULL && strcmp(rule_of(old), rule_of(new)) == 0)
+	if (e->seen == NULL && same_end && old != NULL)
+	{
+		put_copied_recurrence(e, old, pattern, range, same_rule);
+		return;
+	}
+	if (e->seen != NULL && same_rule)
 		return;
 	sent = recurrence_text(pattern, e->seen != NULL && same_end ? NULL : range);
 	ts_json_put_raw(&e->patch, "recurrence", sent, strlen(sent));
@@ -372,7 +395,7 @@ put_array(Encoder *e, const char *name, const StringInfo elements)
  * applications come along from the list that it leaves.
  */
 static void
-put_links(Encoder *e, const char *marker, const TsJson *copy)
+put_links(Encoder *e, const char *marker)
 {
 	static const char *const writable[] = {"applicationName", "displayName", "externalId", "webUrl"};
 	StringInfoData links;
@@ -390,7 +413,7 @@ put_links(Encoder *e, const char *marker, const TsJson *copy)
 		ts_json_close(&ours);
 		appendStringInfoString(&links, ours.data);
 	}
-	append_writable(&links, ts_json_get_kind(copy, "linkedResources", TS_JSON_ARRAY), writable,
+	append_writable(&links, ts_json_get_kind(e->copy, "linkedResources", TS_JSON_ARRAY), writable,
 					lengthof(writable));
 	put_array(e, "linkedResources", &links);
 }
@@ -411,15 +434,15 @@ is_portable(const TsJson *copy, TsError *err)
  * its steps; and the service's own words for what was not changed here.
  */
 static void
-take_along(Encoder *e, const TsJson *copy, const TsTask *shown)
+take_along(Encoder *e, const TsTask *shown)
 {
 	static const char *const writable[] = {"displayName", "isChecked"};
-	const TsJson *body = ts_json_get_kind(copy, "body", TS_JSON_OBJECT);
-	const TsJson *status = ts_json_get_kind(copy, "status", TS_JSON_STRING);
+	const TsJson *body = ts_json_get_kind(e->copy, "body", TS_JSON_OBJECT);
+	const TsJson *status = ts_json_get_kind(e->copy, "status", TS_JSON_STRING);
 	StringInfoData steps;
 
 	initStringInfo(&steps);
-	append_writable(&steps, ts_json_get_kind(copy, "checklistItems", TS_JSON_ARRAY), writable,
+	append_writable(&steps, ts_json_get_kind(e->copy, "checklistItems", TS_JSON_ARRAY), writable,
 					lengthof(writable));
 	put_array(e, "checklistItems", &steps);
 	if (body != NULL && shown->value[TS_DESCRIPTION] != NULL &&
@@ -477,7 +500,6 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 	Encoder		e = {
 		.task = task,.changed = changed & TS_TODO_FIELDS,.zone = ts_todo_zone(opt),.err = err
 	};
-	const TsJson *copy = NULL;
 	TsRemoteTask seen;
 
 	memset(err, 0, sizeof(*err));
@@ -496,18 +518,18 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 	}
 	else if (opt != NULL && opt->copy_of != NULL)
 	{
-		copy = ts_json_parse(opt->copy_of, opt->copy_len, err);
-		if (copy == NULL || !ts_todo_read(copy, opt, &seen, err))
+		e.copy = ts_json_parse(opt->copy_of, opt->copy_len, err);
+		if (e.copy == NULL || !ts_todo_read(e.copy, opt, &seen, err))
 			return NULL;
-		if (!is_portable(copy, err))
+		if (!is_portable(e.copy, err))
 			return NULL;
-		take_along(&e, copy, &seen.task);
+		take_along(&e, &seen.task);
 	}
 	if (!encode_fields(&e))
 		return NULL;
 	if (onto != NULL)
 		return edited(&e);
-	put_links(&e, opt != NULL ? opt->marker : NULL, copy);
+	put_links(&e, opt != NULL ? opt->marker : NULL);
 	ts_json_close(&e.patch);
 	return e.patch.data;
 }
