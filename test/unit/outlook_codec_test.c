@@ -593,6 +593,26 @@ copied(const TsTask *task, const char *from)
 	return copy;
 }
 
+/* What shows no text may still be something to see. */
+static void
+test_copy_body(void)
+{
+	const char *image = "{\"content\":\"<html><body><img src=\\\"https://example.com/x.png\\\"></body></html>\",\"contentType\":\"html\"}";
+	char	   *from = object("body", image);
+	TsTask		task = decoded(from).task;
+
+	tap_is(task.value[TS_DESCRIPTION], NULL, "an image has no text");
+	tap_ok(strstr(copied(&task, from), psprintf("\"body\":%s", image)) != NULL, "but comes along");
+	task.value[TS_DESCRIPTION] = "text\n";
+	tap_ok(strstr(copied(&task, from), "\"body\":{\"content\":\"text\",\"contentType\":\"text\"}") != NULL, "unless something was written here");
+	from = object("body", "{\"content\":\"<b>text</b>\",\"contentType\":\"html\"}");
+	tap_ok(strstr(copied(&task, from), "<b>text</b>") != NULL, "what only ends in an empty line is what was there");
+	task.value[TS_DESCRIPTION] = NULL;
+	tap_ok(strstr(copied(&task, from), "\"body\"") == NULL, "what was cleared here is not there");
+	from = object("body", "{\"content\":\"\",\"contentType\":\"text\"}");
+	tap_ok(strstr(copied(&task, from), "\"body\"") == NULL, "and nothing is made of nothing");
+}
+
 /* The third of five is due: the count is of a series that began before. */
 static void
 test_copy_recurrence(void)
@@ -631,6 +651,7 @@ main(int argc, char **argv)
 	test_recurrence_changes();
 	test_whole();
 	test_copy();
+	test_copy_body();
 	test_copy_recurrence();
 	return tap_done();
 }

@@ -131,12 +131,19 @@ encode_title(Encoder *e)
 		put_string(e, "title", title);
 }
 
+static char *
+description_of(const Encoder *e)
+{
+	const char *given = value_of(e, TS_DESCRIPTION);
+
+	return given != NULL ? ts_todo_normal_text(given, strlen(given)) : NULL;
+}
+
 /* What changed is written as text, whatever it was. */
 static void
 encode_description(Encoder *e)
 {
-	const char *given = value_of(e, TS_DESCRIPTION);
-	char	   *text = given != NULL ? ts_todo_normal_text(given, strlen(given)) : NULL;
+	char	   *text = description_of(e);
 	StringInfoData body;
 
 	if (!differs(e, TS_DESCRIPTION, text))
@@ -439,14 +446,16 @@ take_along(Encoder *e, const TsTask *shown)
 	static const char *const writable[] = {"displayName", "isChecked"};
 	const TsJson *body = ts_json_get_kind(e->copy, "body", TS_JSON_OBJECT);
 	const TsJson *status = ts_json_get_kind(e->copy, "status", TS_JSON_STRING);
+	const char *content = ts_json_get_string(body, "content");
 	StringInfoData steps;
 
 	initStringInfo(&steps);
 	append_writable(&steps, ts_json_get_kind(e->copy, "checklistItems", TS_JSON_ARRAY), writable,
 					lengthof(writable));
 	put_array(e, "checklistItems", &steps);
-	if (body != NULL && shown->value[TS_DESCRIPTION] != NULL &&
-		ts_value_equal(TS_DESCRIPTION, shown->value[TS_DESCRIPTION], value_of(e, TS_DESCRIPTION)))
+	/* an image, say, is no text, but something to see */
+	if (content != NULL && content[0] != '\0' &&
+		ts_value_equal(TS_DESCRIPTION, shown->value[TS_DESCRIPTION], description_of(e)))
 	{
 		put_raw(e, "body", ts_json_raw(body));
 		e->changed &= ~BIT(TS_DESCRIPTION);
