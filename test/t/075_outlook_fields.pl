@@ -117,6 +117,25 @@ subtest 'recurrence, both ways' => sub {
 	$world->at_rest($mapped, 'at rest at last');
 };
 
+subtest 'rules that leave the day to the due date' => sub {
+	my $mapped = $world->map_list('By due date');
+	my %bare = (Weekly => 'FREQ=WEEKLY', Monthly => 'FREQ=MONTHLY;COUNT=4', Yearly => 'FREQ=YEARLY');
+
+	$world->insert($mapped, title => "'$_'", due_date => "'2027-03-01'", recurrence_rule => "'$bare{$_}'") foreach sort keys %bare;
+	$world->sync($mapped);
+	is($world->sql("SELECT string_agg(recurrence_rule, ' ' ORDER BY title) FROM tasksync.task WHERE project_id = '$mapped->{project}'"), join(' ', map { $bare{$_} } sort keys %bare), 'they stay as they were written');
+	is(json($world->task_there($mapped, 'Weekly')->{recurrence}{pattern}{daysOfWeek}), '["monday"]', '... and are of that day there');
+	$world->at_rest($mapped, 'at rest');
+	$world->sql("UPDATE tasksync.task SET due_date = '2027-04-08' WHERE project_id = '$mapped->{project}'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', 'the due date moves');
+	my %there = map { $_->{title} => $_->{recurrence} } $world->tasks_there($mapped);
+	is(json($there{Weekly}{pattern}{daysOfWeek}), '["thursday"]', 'each week on the new day');
+	is("$there{Monthly}{pattern}{dayOfMonth} $there{Monthly}{range}{numberOfOccurrences}", '8 4', 'each month, as often as before');
+	is("$there{Yearly}{pattern}{month}-$there{Yearly}{pattern}{dayOfMonth}", '4-8', 'each year');
+	$world->at_rest($mapped, 'at rest again');
+};
+
 subtest 'what Microsoft To Do has no words for' => sub {
 	my $mapped = $world->map_list('Wordless');
 	my @hard = ('FREQ=HOURLY', 'FREQ=MONTHLY;BYMONTHDAY=1,15', 'FREQ=MONTHLY;BYDAY=1MO,3MO', 'FREQ=MONTHLY;BYDAY=-2FR', 'FREQ=DAILY;BYMONTH=6', 'FREQ=YEARLY;BYWEEKNO=20');

@@ -498,6 +498,63 @@ test_recurrence_changes(void)
 	tap_ok(encoded(&task, TS_FIELD_BIT(TS_TITLE), daily) != NULL, "other changes go through");
 }
 
+/* What is sent of a task with a rule whose due date moves. */
+static char *
+moved_due(const char *onto, const char *rule, const char *due)
+{
+	TsTask		task = decoded(onto).task;
+	char	   *body;
+
+	task.value[TS_RECURRENCE_RULE] = (char *) rule;
+	task.value[TS_DUE_DATE] = (char *) due;
+	body = sent(encoded(&task, TS_FIELD_BIT(TS_DUE_DATE), onto));
+	tap_ok(graph_valid_task(body, false), "valid: %s moved", rule);
+	return body;
+}
+
+/* A rule that names no day has that of the due date, which may be another now. */
+static void
+test_rules_by_due_date(void)
+{
+	static const char *const moved[][3] = {
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=FR", "\"daysOfWeek\":[\"monday\"]"},
+		{"FREQ=WEEKLY;INTERVAL=2;COUNT=5", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;COUNT=5", "\"daysOfWeek\":[\"monday\"]"},
+		{"FREQ=MONTHLY;UNTIL=20261231T225959Z", "FREQ=MONTHLY;BYMONTHDAY=30;UNTIL=20261231", "\"dayOfMonth\":2"},
+		{"FREQ=YEARLY", "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=30", "\"dayOfMonth\":2,\"month\":2"},
+		{"FREQ=YEARLY;BYMONTH=3", "FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=30", "\"dayOfMonth\":2,\"month\":3"},
+	};
+	static const char *const stays[][2] = {
+		{"FREQ=DAILY", "FREQ=DAILY"},
+		{"FREQ=WEEKLY;BYDAY=FR", "FREQ=WEEKLY;BYDAY=FR"},
+		{"FREQ=MONTHLY;BYMONTHDAY=30", "FREQ=MONTHLY;BYMONTHDAY=30"},
+		/* what else differs was not to be sent */
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;INTERVAL=2;BYDAY=FR"},
+		{"FREQ=WEEKLY;INTERVAL=2", "FREQ=WEEKLY;INTERVAL=2;BYDAY=FR;WKST=SU"},
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=MO,FR"},
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=FR;COUNT=5"},
+		{"FREQ=WEEKLY;UNTIL=20261231", "FREQ=WEEKLY;BYDAY=FR;UNTIL=20270101"},
+		{"FREQ=MONTHLY", "FREQ=MONTHLY;BYDAY=-1FR"},
+		{"FREQ=MONTHLY", "FREQ=MONTHLY;BYMONTHDAY=-1"},
+		{"FREQ=YEARLY;BYMONTH=3", "FREQ=YEARLY;BYMONTH=4;BYMONTHDAY=30"},
+	};
+
+	for (int i = 0; i < lengthof(moved) + lengthof(stays); i++)
+	{
+		const char *const *rules = i < lengthof(moved) ? moved[i] : stays[i - lengthof(moved)];
+		TsTask		task = task_with(TS_RECURRENCE_RULE, rules[1]);
+		char	   *onto;
+		char	   *body;
+
+		task.value[TS_DUE_DATE] = "2026-01-30";
+		onto = psprintf("{\"id\":\"T\",%s", encoded(&task, TS_TODO_FIELDS, NULL) + 1);
+		body = moved_due(onto, rules[0], "2026-02-02");
+		if (i < lengthof(moved))
+			tap_ok(strstr(body, moved[i][2]) != NULL && strstr(body, "range") == NULL, "%s moves: %s", rules[0], body);
+		else
+			tap_ok(strstr(body, "recurrence") == NULL, "%s stays %s", rules[0], rules[1]);
+	}
+}
+
 /* ---------- the whole ---------- */
 
 static void
@@ -632,6 +689,14 @@ test_copy_recurrence(void)
 	tap_ok(strstr(copied(&task, from), "\"range\":{\"type\":\"numbered\",\"startDate\":\"2026-01-30\",\"numberOfOccurrences\":2}") != NULL, "another end begins anew");
 	task.value[TS_RECURRENCE_RULE] = NULL;
 	tap_ok(strstr(copied(&task, from), "recurrence") == NULL, "and none is none");
+
+	/* put off there, or here */
+	from = psprintf("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-02-01T00:00:00\",\"timeZone\":\"UTC\"},\"recurrence\":{%s,%s}}", weekly, range);
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;COUNT=5";
+	task.value[TS_DUE_DATE] = "2026-02-01";
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{%s,%s}", weekly, range)) != NULL, "a rule that names no day has the one that it had");
+	task.value[TS_DUE_DATE] = "2026-02-02";
+	tap_ok(strstr(copied(&task, from), "\"daysOfWeek\":[\"monday\"]") != NULL, "... until the due date moves");
 }
 
 int
@@ -649,6 +714,7 @@ main(int argc, char **argv)
 	test_patterns();
 	test_rules();
 	test_recurrence_changes();
+	test_rules_by_due_date();
 	test_whole();
 	test_copy();
 	test_copy_body();

@@ -80,11 +80,14 @@ extern char *ts_todo_normal_text(const char *text, size_t len);
  * ts_todo_range_text: its end as it stands in a rule (";COUNT=3", or empty).
  * ts_todo_pattern, ts_todo_range: a rule in two parts, as JSON; false with *err
  *		set (22023) where the service has no words for it.
+ * ts_todo_follows_due: does a rule leave the day to the due date, and is "there"
+ *		the same on some day?
  */
 extern bool ts_todo_rule(const TsJson *recurrence, char **result, TsError *err);
 extern char *ts_todo_range_text(const TsJson *recurrence);
 extern bool ts_todo_pattern(const char *rule, const char *due_date, StringInfo out, TsError *err);
 extern bool ts_todo_range(const char *rule, const char *due_date, const char *zone,
 						  StringInfo out, TsError *err);
+extern bool ts_todo_follows_due(const char *rule, const char *there, const char *zone);
 
 #endif							/* TASKSYNC_TODO_H */

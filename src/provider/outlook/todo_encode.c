@@ -319,19 +319,40 @@ needs_due_date(Encoder *e)
 	return false;
 }
 
+/* Does our rule leave the day to the due date, and say else what is shown? */
+static bool
+follows_due(const Encoder *e, const TsTask *shown)
+{
+	const char *rule = value_of(e, TS_RECURRENCE_RULE);
+	const char *there = shown->value[TS_RECURRENCE_RULE];
+
+	return rule != NULL && there != NULL && ts_todo_follows_due(rule, there, e->zone);
+}
+
+/* A rule that names no day is another where the due date moves, though it reads the same. */
+static bool
+is_rule_written(const Encoder *e)
+{
+	if (e->changed & BIT(TS_RECURRENCE_RULE))
+		return true;
+	return e->seen != NULL && (e->task->known & BIT(TS_RECURRENCE_RULE)) &&
+		differs(e, TS_DUE_DATE, value_of(e, TS_DUE_DATE)) && follows_due(e, e->seen);
+}
+
 static bool
 encode_recurrence(Encoder *e)
 {
-	const char *rule = e->changed & BIT(TS_RECURRENCE_RULE) || e->seen == NULL
+	bool		written = is_rule_written(e);
+	const char *rule = written || e->seen == NULL
 		? value_of(e, TS_RECURRENCE_RULE) : e->seen->value[TS_RECURRENCE_RULE];
 	const char *due = e->changed & BIT(TS_DUE_DATE) || e->seen == NULL
 		? value_of(e, TS_DUE_DATE) : e->seen->value[TS_DUE_DATE];
 	StringInfoData pattern;
 	StringInfoData range;
 
-	if (rule != NULL && due == NULL && (e->changed & (BIT(TS_RECURRENCE_RULE) | BIT(TS_DUE_DATE))))
+	if (rule != NULL && due == NULL && (written || e->changed & BIT(TS_DUE_DATE)))
 		return needs_due_date(e);
-	if (!(e->changed & BIT(TS_RECURRENCE_RULE)))
+	if (!written)
 		return true;
 	if (rule == NULL)
 	{
@@ -446,6 +467,7 @@ take_along(Encoder *e, const TsTask *shown)
 	static const char *const writable[] = {"displayName", "isChecked"};
 	const TsJson *body = ts_json_get_kind(e->copy, "body", TS_JSON_OBJECT);
 	const TsJson *status = ts_json_get_kind(e->copy, "status", TS_JSON_STRING);
+	const TsJson *recurrence = ts_json_get_kind(e->copy, "recurrence", TS_JSON_OBJECT);
 	const char *content = ts_json_get_string(body, "content");
 	StringInfoData steps;
 
@@ -465,6 +487,13 @@ take_along(Encoder *e, const TsTask *shown)
 	{
 		put_raw(e, "status", ts_json_raw(status));
 		e->changed &= ~BIT(TS_STATUS);
+	}
+	/* put off there, perhaps: it still recurs on the day that it did */
+	if (follows_due(e, shown) &&
+		ts_value_equal(TS_DUE_DATE, shown->value[TS_DUE_DATE], value_of(e, TS_DUE_DATE)))
+	{
+		put_raw(e, "recurrence", ts_json_raw(recurrence));
+		e->changed &= ~BIT(TS_RECURRENCE_RULE);
 	}
 }
 
