@@ -262,6 +262,19 @@ foreach my $our_zone ('UTC', @zones)
 		};
 	}
 }
+
+subtest 'a zone that has no name' => sub {
+	set_zone('<+03>-3');
+	$graph->set(due_dates => 'instant', dates => 'utc', zone_names => 'sent', due_truncate => 'on');
+	my $mapped = $world->map_list('Nameless');
+	$world->insert($mapped, title => "'Task'", due_date => "'2027-03-01'", remind_at => "'2027-03-01 09:00+03'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', 'is not sent');
+	my $task = $world->task_there($mapped, 'Task');
+	is(substr($task->{dueDateTime}{dateTime}, 0, 10), '2027-03-01', 'the day is right');
+	is(substr($task->{reminderDateTime}{dateTime}, 0, 16), '2027-03-01T06:00', '... and the time of the reminder');
+	$world->at_rest($mapped, 'at rest');
+};
 set_zone('UTC');
 $graph->set(due_dates => 'instant', dates => 'utc', zone_names => 'sent', due_truncate => 'on');
 

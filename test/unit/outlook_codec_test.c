@@ -220,6 +220,30 @@ test_days(void)
 		   "2024-10-24", "an instant that tells its offset");
 }
 
+/* PostgreSQL's TimeZone may be one that is spelled out: no service knows it by that. */
+static void
+test_unnamed_zone(void)
+{
+	const char *own = opt.default_time_zone;
+	const char *onto = "{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-01-30T00:00:00\",\"timeZone\":\"UTC\"}}";
+	const char *clock = "{\"id\":\"T\",\"title\":\"t\",\"isReminderOn\":true,\"reminderDateTime\":{\"dateTime\":\"2026-01-30T08:00:00\",\"timeZone\":\"%s\"}}";
+	TsTask		task = decoded(onto).task;
+
+	opt.default_time_zone = "<+03>-3";
+	tap_is(change(onto, TS_DUE_DATE, "2026-02-02"),
+		   "{\"dueDateTime\":{\"dateTime\":\"2026-02-02T00:00:00\",\"timeZone\":\"UTC\"}}", "a day is one of UTC");
+	tap_is(change(onto, TS_REMIND_AT, "2026-03-01T07:30:00+00:00"),
+		   "{\"isReminderOn\":true,\"reminderDateTime\":{\"dateTime\":\"2026-03-01T07:30:00\",\"timeZone\":\"UTC\"}}", "a reminder is when it is");
+	tap_is(decoded(psprintf(clock, "Tokyo Standard Time")).task.value[TS_REMIND_AT], "2026-01-29T23:00:00+00:00", "... also there");
+	tap_is(decoded(psprintf(clock, "No Such Zone")).task.value[TS_REMIND_AT], "2026-01-30T08:00:00+00:00", "where nobody knows any zone, UTC is taken");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=DAILY;UNTIL=20261231T235959Z";
+	tap_ok(strstr(encoded(&task, TS_TODO_FIELDS, NULL), "\"endDate\":\"2026-12-31\"") != NULL, "the end of a series is a day of UTC");
+	opt.default_time_zone = "europe/berlin";
+	tap_is(change(onto, TS_DUE_DATE, "2026-02-02"),
+		   "{\"dueDateTime\":{\"dateTime\":\"2026-02-02T00:00:00\",\"timeZone\":\"Europe/Berlin\"}}", "a name is spelled as it is");
+	opt.default_time_zone = own;
+}
+
 static void
 test_completion(void)
 {
@@ -707,6 +731,7 @@ main(int argc, char **argv)
 	test_bad();
 	test_days();
 	tap_reset();
+	test_unnamed_zone();
 	test_completion();
 	test_words();
 	test_bodies();
