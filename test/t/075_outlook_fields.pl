@@ -170,6 +170,23 @@ subtest 'what Microsoft To Do has no words for' => sub {
 	$world->at_rest($mapped, 'at rest again');
 };
 
+subtest 'titles of blanks' => sub {
+	my $mapped = $world->map_list('Blanks');
+	my @blank = ('', ' ', "\x{a0}", "\t\x{2003}\x{3000}\x{200b}");
+
+	$world->insert($mapped, title => "'$_'") foreach @blank;
+	$world->insert($mapped, title => "'Turns blank'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', 'none is refused');
+	$world->update($mapped, 'Turns blank', "title = '\x{a0}'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', '... nor one that becomes such');
+	is($world->titles_there($mapped), join(', ', ('(no title)') x (@blank + 1)), 'there it is said that there is none');
+	is($world->sql("SELECT count(*) FROM tasksync.task WHERE project_id = '$mapped->{project}' AND title LIKE '(%'"), '0', '... and not here');
+	is($world->differences($mapped), '', 'which is no difference');
+	$world->at_rest($mapped, 'at rest', errors => qr/^$/);
+};
+
 subtest 'completing a recurring task' => sub {
 	my $mapped = $world->map_list('Again and again');
 	foreach my $where (qw(here there))

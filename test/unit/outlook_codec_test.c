@@ -319,6 +319,13 @@ test_words(void)
 	tap_is(change(object("x", "1"), TS_TITLE, "t "), NULL, "blanks are no change");
 	tap_is(change(object("x", "1"), TS_TITLE, " "), "{\"title\":\"(no title)\"}", "an empty one is replaced");
 	tap_is(change("{\"id\":\"T\",\"title\":\"(no title)\"}", TS_TITLE, ""), NULL, "once");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u00a0"), "{\"title\":\"(no title)\"}", "one of a no-break space is empty");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u2003\t\u3000 \f\u200b\ufeff"), "{\"title\":\"(no title)\"}", "... or of any other blanks");
+	tap_is(change("{\"id\":\"T\",\"title\":\"(no title)\"}", TS_TITLE, "\u00a0"), NULL, "... once, too");
+	tap_is(change("{\"id\":\"T\",\"title\":\"\u00a0\"}", TS_TITLE, "\u00a0"), NULL, "... unless it is like that there");
+	tap_is(change("{\"id\":\"T\",\"title\":\"\"}", TS_TITLE, ""), NULL, "an empty one there stays empty");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u00a0x\u00a0"), "{\"title\":\"\u00a0x\u00a0\"}", "what is not is as it is");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u00a1"), "{\"title\":\"\u00a1\"}", "also one that begins alike");
 
 	tap_is(change(object("categories", "[\"b\",\"a\"]"), TS_TAGS, "[\"a\", \"b\"]"), NULL, "tags are a set");
 	tap_is(change(object("categories", "[\"b\",\"a\"]"), TS_TAGS, "[\"a\"]"), "{\"categories\":[\"a\"]}", "a tag less");

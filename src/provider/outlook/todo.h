@@ -51,6 +51,7 @@ extern char *ts_todo_body(const char *payload, size_t len, TsError *err);
 
 extern bool ts_todo_read(const TsJson *root, const TsCodecOptions *opt, TsRemoteTask *out, TsError *err);
 extern const char *ts_todo_zone(const TsCodecOptions *opt);
+extern char *ts_todo_trimmed(const char *text); /* as a title is */
 
 /*
  * Dates (todo_date.c).  value: a dateTimeTimeZone, NULL or JSON's null.

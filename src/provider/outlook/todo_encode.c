@@ -107,19 +107,40 @@ instant_value(const char *timestamp)
 
 /* ---------- fields ---------- */
 
+/*
+ * Does a title show nothing?  The blanks of Unicode, and what an earlier Unicode
+ * counted among them, as services still may.
+ */
+static bool
+is_blank_title(const char *title)
+{
+	static const char *const blanks[] = {
+		"\xC2\x85", "\u00a0", "\u1680", "\u180e", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004",
+		"\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a", "\u200b", "\u2028", "\u2029",
+		"\u202f", "\u205f", "\u3000", "\ufeff"
+	};
+
+	while (*title != '\0')
+	{
+		size_t		len = *title > 0 && *title <= ' ' ? 1 : 0;
+
+		for (int i = 0; len == 0 && i < lengthof(blanks); i++)
+		{
+			if (strncmp(title, blanks[i], strlen(blanks[i])) == 0)
+				len = strlen(blanks[i]);
+		}
+		if (len == 0)
+			return false;
+		title += len;
+	}
+	return true;
+}
+
 /* Some tenants refuse a task without a title. */
 static char *
 title_of(const char *title)
 {
-	size_t		len;
-
-	if (title == NULL)
-		title = "";
-	title += strspn(title, " \t\r\n");
-	len = strlen(title);
-	while (len > 0 && strchr(" \t\r\n", title[len - 1]) != NULL)
-		len--;
-	return len > 0 ? pnstrdup(title, len) : pstrdup(TS_TODO_NO_TITLE);
+	return title == NULL || is_blank_title(title) ? pstrdup(TS_TODO_NO_TITLE) : ts_todo_trimmed(title);
 }
 
 static void
@@ -127,6 +148,9 @@ encode_title(Encoder *e)
 {
 	char	   *title = title_of(value_of(e, TS_TITLE));
 
+	/* one that is empty there stays so, as long as it does here */
+	if (e->seen != NULL && !differs(e, TS_TITLE, value_of(e, TS_TITLE)))
+		return;
 	if (e->seen == NULL || differs(e, TS_TITLE, title))
 		put_string(e, "title", title);
 }
