@@ -187,6 +187,29 @@ subtest 'titles of blanks' => sub {
 	$world->at_rest($mapped, 'at rest', errors => qr/^$/);
 };
 
+subtest 'indented text that becomes HTML' => sub {
+	my $mapped = $world->map_list('Indented');
+	my $text = "  todo:\n    - one  two\n\n      three";
+
+	$graph->set(text_bodies => 'html');
+	$world->insert($mapped, title => "'$_'", description => "'$text'") foreach 'New', 'Old';
+	$world->sync($mapped);
+	$world->at_rest($mapped, 'at rest');
+	$world->update($mapped, 'Old', "description = description || E'\\n  and more'");
+	$world->sync($mapped);
+	is($world->task_there($mapped, 'Old')->{body}{contentType}, 'html', 'it is HTML there');
+	is($world->value($mapped, 'Old', 'description'), "$text\n  and more", '... and here as it was written');
+	$world->at_rest($mapped, 'at rest again');
+	$world->edit($mapped, 'Old', title => 'Renamed');
+	$world->update($mapped, 'Renamed', "priority = 'HIGH'");
+	$world->sync($mapped) foreach 1 .. 2;
+	$world->edit($mapped, 'Renamed', html => $world->task_there($mapped, 'Renamed')->{body}{content} =~ s/more/less/r);
+	$world->sync($mapped);
+	is($world->value($mapped, 'Renamed', 'description'), "$text\n  and less", 'an edit there leaves what it does not concern');
+	$world->at_rest($mapped, 'at rest at last');
+	$graph->set(text_bodies => 'text');
+};
+
 subtest 'completing a recurring task' => sub {
 	my $mapped = $world->map_list('Again and again');
 	foreach my $where (qw(here there))

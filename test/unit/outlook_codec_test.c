@@ -397,6 +397,43 @@ test_bodies(void)
 	}
 }
 
+/* The body that a description is sent as, and its description when the service makes HTML of it. */
+static char *
+as_html(const char *description)
+{
+	TsTask		task = task_with(TS_DESCRIPTION, description);
+	char	   *new = encoded(&task, TS_TODO_FIELDS, NULL);
+	TsError		err = {0};
+	const TsJson *body = ts_json_get(ts_json_parse(new, strlen(new), &err), "body");
+	StringInfoData html;
+
+	tap_is(decoded(new).task.value[TS_DESCRIPTION], description, "comes back as text");
+	initStringInfo(&html);
+	for (const char *c = ts_json_get_string(body, "content"); *c; c++)
+		*c == '\n' ? appendStringInfoString(&html, "<br>\r\n") : appendStringInfoChar(&html, *c);
+	return text_of(html.data);
+}
+
+/* Blanks that HTML would not show are sent as such that it does. */
+static void
+test_blanks(void)
+{
+	static const char *const texts[] = {
+		"  indented", "list:\n  - one\n    - two\n\n    deeper", "a  b   c", "one\n \ntwo", "caf\u00e9\n  \u00e9"
+	};
+	const char *onto = object("body", "{\"content\":\"a\\n  b\",\"contentType\":\"text\"}");
+
+	for (int i = 0; i < lengthof(texts); i++)
+		tap_is(as_html(texts[i]), i == 3 ? "one\n\ntwo" : texts[i], "... and as HTML");
+	tap_is(change(object("body", "null"), TS_DESCRIPTION, "a b\n  c  d \n"),
+		   "{\"body\":{\"content\":\"a b\\n\u00a0\u00a0c \u00a0d\",\"contentType\":\"text\"}}", "no more than is needed");
+	tap_is(change(onto, TS_DESCRIPTION, "a\n  b"), NULL, "what is there is not rewritten");
+	tap_is(decoded(object("body", "{\"content\":\"\u00a0 a\\n\u00a0b\\n10\u00a0km\u00a0\u00a0c\",\"contentType\":\"text\"}")).task.value[TS_DESCRIPTION],
+		   "  a\n b\n10\u00a0km  c", "one between two words is somebody's own");
+	tap_is(decoded(object("body", "{\"content\":\"\u00a0\u00a0\",\"contentType\":\"text\"}")).task.value[TS_DESCRIPTION], NULL, "nothing but blanks is nothing");
+	tap_is(change(onto, TS_DESCRIPTION, "a\n\u00a0 b"), NULL, "they are no change");
+}
+
 /* ---------- recurrence ---------- */
 
 static char *
@@ -742,6 +779,7 @@ main(int argc, char **argv)
 	test_completion();
 	test_words();
 	test_bodies();
+	test_blanks();
 	tap_reset();
 	test_patterns();
 	test_rules();

@@ -17,7 +17,8 @@
  *	  due, start	days; the service has instants of some zone's midnight
  *	  completed_at	a day, at noon UTC, which is that day nearly everywhere; the
  *					service sets it, and nothing is ever sent of it
- *	  description	text; HTML is read as the text it shows
+ *	  description	text; HTML is read as the text it shows; blanks that HTML
+ *					would not show are written as no-break spaces
  *
  * todo_decode.c, todo_encode.c, todo_body.c (HTML), todo_date.c, todo_recur.c.
  *
@@ -69,10 +70,12 @@ extern void ts_todo_put_instant(StringInfo out, const char *name, const char *ti
 
 /*
  * Bodies (todo_body.c): the text that an itemBody shows, in the one form that
- * all texts are compared in; NULL where it shows none.
+ * all texts are compared in; NULL where it shows none.  ts_todo_lasting_text: a
+ * text in that form, as it is to be sent.
  */
 extern bool ts_todo_text(const TsJson *body, char **result, TsError *err);
-extern char *ts_todo_normal_text(const char *text, size_t len);
+extern char *ts_todo_normal_text(const char *text);
+extern char *ts_todo_lasting_text(const char *text);
 
 /*
  * Recurrence (todo_recur.c).

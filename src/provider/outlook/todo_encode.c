@@ -160,7 +160,7 @@ description_of(const Encoder *e)
 {
 	const char *given = value_of(e, TS_DESCRIPTION);
 
-	return given != NULL ? ts_todo_normal_text(given, strlen(given)) : NULL;
+	return given != NULL ? ts_todo_normal_text(given) : NULL;
 }
 
 /* What changed is written as text, whatever it was. */
@@ -174,7 +174,7 @@ encode_description(Encoder *e)
 		return;
 	initStringInfo(&body);
 	ts_json_open(&body);
-	ts_json_put_string(&body, "content", text != NULL ? text : "");
+	ts_json_put_string(&body, "content", text != NULL ? ts_todo_lasting_text(text) : "");
 	ts_json_put_string(&body, "contentType", "text");
 	ts_json_close(&body);
 	put(e, "body", &body);
