@@ -190,9 +190,11 @@ subtest 'titles of blanks' => sub {
 subtest 'indented text that becomes HTML' => sub {
 	my $mapped = $world->map_list('Indented');
 	my $text = "  todo:\n    - one  two\n\n      three";
+	my $hard = "a\ttab, a blank \nat the end";
 
 	$graph->set(text_bodies => 'html');
 	$world->insert($mapped, title => "'$_'", description => "'$text'") foreach 'New', 'Old';
+	$world->insert($mapped, title => "'Hard'");
 	$world->sync($mapped);
 	$world->at_rest($mapped, 'at rest');
 	$world->update($mapped, 'Old', "description = description || E'\\n  and more'");
@@ -205,6 +207,9 @@ subtest 'indented text that becomes HTML' => sub {
 	$world->sync($mapped) foreach 1 .. 2;
 	$world->edit($mapped, 'Renamed', html => $world->task_there($mapped, 'Renamed')->{body}{content} =~ s/more/less/r);
 	$world->sync($mapped);
+	$world->update($mapped, 'Hard', "description = '$hard'");
+	$world->sync($mapped);
+	is($world->value($mapped, 'Hard', 'description'), $hard, 'what HTML has no words for stays here');
 	is($world->value($mapped, 'Renamed', 'description'), "$text\n  and less", 'an edit there leaves what it does not concern');
 	$world->at_rest($mapped, 'at rest at last');
 	$graph->set(text_bodies => 'text');

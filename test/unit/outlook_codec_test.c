@@ -75,6 +75,21 @@ task_with(TsField f, const char *value)
 	return task;
 }
 
+/* What a task that takes the place of another is made as. */
+static char *
+copied(const TsTask *task, const char *from)
+{
+	TsCodecOptions plain = opt;
+	char	   *copy;
+
+	opt.copy_of = from;
+	opt.copy_len = strlen(from);
+	copy = encoded(task, TS_TODO_FIELDS, NULL);
+	opt = plain;
+	tap_ok(graph_valid_task(copy, true), "a valid new one");
+	return copy;
+}
+
 /* What a change of one field sends. */
 static char *
 change(const char *onto, TsField f, const char *value)
@@ -421,10 +436,26 @@ test_blanks(void)
 	static const char *const texts[] = {
 		"  indented", "list:\n  - one\n    - two\n\n    deeper", "a  b   c", "one\n \ntwo", "caf\u00e9\n  \u00e9"
 	};
+	static const char *const lost[][2] = {
+		{"a\tb & <c>", "a b &amp; &lt;c&gt;"}, {"\ttab", "tab"}, {"a  \nb", "a<br>b"}, {"10\u00a0km", "10&nbsp;km"}
+	};
 	const char *onto = object("body", "{\"content\":\"a\\n  b\",\"contentType\":\"text\"}");
 
 	for (int i = 0; i < lengthof(texts); i++)
 		tap_is(as_html(texts[i]), i == 3 ? "one\n\ntwo" : texts[i], "... and as HTML");
+	for (int i = 0; i < lengthof(lost); i++)
+	{
+		char	   *html = psprintf("{\"content\":\"%s\",\"contentType\":\"html\"}", lost[i][1]);
+		TsTask		task = task_with(TS_DESCRIPTION, lost[i][0]);
+
+		tap_is(change(object("body", html), TS_DESCRIPTION, lost[i][0]), NULL, "HTML has no words for a tab or a blank at the end");
+		task.value[TS_TITLE] = "t";
+		tap_ok(strstr(copied(&task, object("body", html)), html) != NULL, "... and is copied as it is");
+	}
+	tap_is(change(object("body", "{\"content\":\"a<br>b\",\"contentType\":\"html\"}"), TS_DESCRIPTION, "a\n b"),
+		   "{\"body\":{\"content\":\"a\\n\u00a0b\",\"contentType\":\"text\"}}", "it has for a blank at the beginning");
+	tap_is(change(object("body", "{\"content\":\"a b\",\"contentType\":\"text\"}"), TS_DESCRIPTION, "a\tb"),
+		   "{\"body\":{\"content\":\"a\\tb\",\"contentType\":\"text\"}}", "text has for a tab");
 	tap_is(change(object("body", "null"), TS_DESCRIPTION, "a b\n  c  d \n"),
 		   "{\"body\":{\"content\":\"a b\\n\u00a0\u00a0c \u00a0d\",\"contentType\":\"text\"}}", "no more than is needed");
 	tap_is(change(onto, TS_DESCRIPTION, "a\n  b"), NULL, "what is there is not rewritten");
@@ -701,21 +732,6 @@ test_copy(void)
 	tap_ok(strstr(copy, "<p>") == NULL && strstr(copy, "\"content\":\"three\"") != NULL, "what was changed here is ours");
 	tap_ok(strstr(copy, "\"status\":\"notStarted\"") != NULL, "... each of it");
 	opt = plain;
-}
-
-/* What a task that takes the place of another is made as. */
-static char *
-copied(const TsTask *task, const char *from)
-{
-	TsCodecOptions plain = opt;
-	char	   *copy;
-
-	opt.copy_of = from;
-	opt.copy_len = strlen(from);
-	copy = encoded(task, TS_TODO_FIELDS, NULL);
-	opt = plain;
-	tap_ok(graph_valid_task(copy, true), "a valid new one");
-	return copy;
 }
 
 /* What shows no text may still be something to see. */

@@ -71,11 +71,13 @@ extern void ts_todo_put_instant(StringInfo out, const char *name, const char *ti
 /*
  * Bodies (todo_body.c): the text that an itemBody shows, in the one form that
  * all texts are compared in; NULL where it shows none.  ts_todo_lasting_text: a
- * text in that form, as it is to be sent.
+ * text in that form, as it is to be sent.  ts_todo_text_as_html: what it shows if
+ * the service makes HTML of it.
  */
 extern bool ts_todo_text(const TsJson *body, char **result, TsError *err);
 extern char *ts_todo_normal_text(const char *text);
 extern char *ts_todo_lasting_text(const char *text);
+extern char *ts_todo_text_as_html(const char *text);
 
 /*
  * Recurrence (todo_recur.c).

@@ -425,6 +425,32 @@ ts_todo_lasting_text(const char *text)
 	return out.data;
 }
 
+/*
+ * ts_todo_text_as_html
+ *		What a text shows when HTML was made of it; NULL for nothing, or where it is
+ *		too large.
+ */
+char *
+ts_todo_text_as_html(const char *text)
+{
+	StringInfoData html;
+	TsError		err = {0};
+	char	   *shown;
+
+	initStringInfo(&html);
+	for (; *text != '\0'; text++)
+	{
+		if (*text == '\n')
+			appendStringInfoString(&html, "<br>");
+		else if (*text == '&' || *text == '<')
+			appendStringInfoString(&html, *text == '&' ? "&amp;" : "&lt;");
+		else
+			appendStringInfoChar(&html, *text);
+	}
+	shown = text_of_html(html.data, html.len, &err);
+	return shown != NULL ? ts_todo_normal_text(shown) : NULL;
+}
+
 bool
 ts_todo_text(const TsJson *body, char **result, TsError *err)
 {

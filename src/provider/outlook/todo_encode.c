@@ -163,6 +163,22 @@ description_of(const Encoder *e)
 	return given != NULL ? ts_todo_normal_text(given) : NULL;
 }
 
+/*
+ * Does an object show a description already?  HTML has no words for a tab, say:
+ * writing it once more would change nothing that can be seen.
+ */
+static bool
+shows_description(const TsJson *object, const TsTask *shown, const char *text)
+{
+	const char *type = ts_json_get_string(ts_json_get(object, "body"), "contentType");
+	const char *there = shown->value[TS_DESCRIPTION];
+
+	if (there == NULL || text == NULL || ts_value_equal(TS_DESCRIPTION, there, text))
+		return ts_value_equal(TS_DESCRIPTION, there, text);
+	return type != NULL && pg_strcasecmp(type, "html") == 0 &&
+		ts_value_equal(TS_DESCRIPTION, there, ts_todo_text_as_html(ts_todo_lasting_text(text)));
+}
+
 /* What changed is written as text, whatever it was. */
 static void
 encode_description(Encoder *e)
@@ -170,7 +186,8 @@ encode_description(Encoder *e)
 	char	   *text = description_of(e);
 	StringInfoData body;
 
-	if (!differs(e, TS_DESCRIPTION, text))
+	if (!differs(e, TS_DESCRIPTION, text) ||
+		(e->seen != NULL && shows_description(e->onto, e->seen, text)))
 		return;
 	initStringInfo(&body);
 	ts_json_open(&body);
@@ -501,7 +518,7 @@ take_along(Encoder *e, const TsTask *shown)
 	put_array(e, "checklistItems", &steps);
 	/* an image, say, is no text, but something to see */
 	if (content != NULL && content[0] != '\0' &&
-		ts_value_equal(TS_DESCRIPTION, shown->value[TS_DESCRIPTION], description_of(e)))
+		shows_description(e->copy, shown, description_of(e)))
 	{
 		put_raw(e, "body", ts_json_raw(body));
 		e->changed &= ~BIT(TS_DESCRIPTION);
