@@ -117,6 +117,25 @@ subtest 'recurrence, both ways' => sub {
 	$world->at_rest($mapped, 'at rest at last');
 };
 
+subtest 'rules that leave the day to the due date' => sub {
+	my $mapped = $world->map_list('By due date');
+	my %bare = (Weekly => 'FREQ=WEEKLY', Monthly => 'FREQ=MONTHLY;COUNT=4', Yearly => 'FREQ=YEARLY');
+
+	$world->insert($mapped, title => "'$_'", due_date => "'2027-03-01'", recurrence_rule => "'$bare{$_}'") foreach sort keys %bare;
+	$world->sync($mapped);
+	is($world->sql("SELECT string_agg(recurrence_rule, ' ' ORDER BY title) FROM tasksync.task WHERE project_id = '$mapped->{project}'"), join(' ', map { $bare{$_} } sort keys %bare), 'they stay as they were written');
+	is(json($world->task_there($mapped, 'Weekly')->{recurrence}{pattern}{daysOfWeek}), '["monday"]', '... and are of that day there');
+	$world->at_rest($mapped, 'at rest');
+	$world->sql("UPDATE tasksync.task SET due_date = '2027-04-08' WHERE project_id = '$mapped->{project}'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', 'the due date moves');
+	my %there = map { $_->{title} => $_->{recurrence} } $world->tasks_there($mapped);
+	is(json($there{Weekly}{pattern}{daysOfWeek}), '["thursday"]', 'each week on the new day');
+	is("$there{Monthly}{pattern}{dayOfMonth} $there{Monthly}{range}{numberOfOccurrences}", '8 4', 'each month, as often as before');
+	is("$there{Yearly}{pattern}{month}-$there{Yearly}{pattern}{dayOfMonth}", '4-8', 'each year');
+	$world->at_rest($mapped, 'at rest again');
+};
+
 subtest 'what Microsoft To Do has no words for' => sub {
 	my $mapped = $world->map_list('Wordless');
 	my @hard = ('FREQ=HOURLY', 'FREQ=MONTHLY;BYMONTHDAY=1,15', 'FREQ=MONTHLY;BYDAY=1MO,3MO', 'FREQ=MONTHLY;BYDAY=-2FR', 'FREQ=DAILY;BYMONTH=6', 'FREQ=YEARLY;BYWEEKNO=20');
@@ -149,6 +168,51 @@ subtest 'what Microsoft To Do has no words for' => sub {
 	$world->sync($mapped);
 	is($world->task_there($mapped, 'Fine')->{body}{content}, 'x', 'mended, it goes');
 	$world->at_rest($mapped, 'at rest again');
+};
+
+subtest 'titles of blanks' => sub {
+	my $mapped = $world->map_list('Blanks');
+	my @blank = ('', ' ', "\x{a0}", "\t\x{2003}\x{3000}\x{200b}");
+
+	$world->insert($mapped, title => "'$_'") foreach @blank;
+	$world->insert($mapped, title => "'Turns blank'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', 'none is refused');
+	$world->update($mapped, 'Turns blank', "title = '\x{a0}'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', '... nor one that becomes such');
+	is($world->titles_there($mapped), join(', ', ('(no title)') x (@blank + 1)), 'there it is said that there is none');
+	is($world->sql("SELECT count(*) FROM tasksync.task WHERE project_id = '$mapped->{project}' AND title LIKE '(%'"), '0', '... and not here');
+	is($world->differences($mapped), '', 'which is no difference');
+	$world->at_rest($mapped, 'at rest', errors => qr/^$/);
+};
+
+subtest 'indented text that becomes HTML' => sub {
+	my $mapped = $world->map_list('Indented');
+	my $text = "  todo:\n    - one  two\n\n      three";
+	my $hard = "a\ttab, a blank \nat the end";
+
+	$graph->set(text_bodies => 'html');
+	$world->insert($mapped, title => "'$_'", description => "'$text'") foreach 'New', 'Old';
+	$world->insert($mapped, title => "'Hard'");
+	$world->sync($mapped);
+	$world->at_rest($mapped, 'at rest');
+	$world->update($mapped, 'Old', "description = description || E'\\n  and more'");
+	$world->sync($mapped);
+	is($world->task_there($mapped, 'Old')->{body}{contentType}, 'html', 'it is HTML there');
+	is($world->value($mapped, 'Old', 'description'), "$text\n  and more", '... and here as it was written');
+	$world->at_rest($mapped, 'at rest again');
+	$world->edit($mapped, 'Old', title => 'Renamed');
+	$world->update($mapped, 'Renamed', "priority = 'HIGH'");
+	$world->sync($mapped) foreach 1 .. 2;
+	$world->edit($mapped, 'Renamed', html => $world->task_there($mapped, 'Renamed')->{body}{content} =~ s/more/less/r);
+	$world->sync($mapped);
+	$world->update($mapped, 'Hard', "description = '$hard'");
+	$world->sync($mapped);
+	is($world->value($mapped, 'Hard', 'description'), $hard, 'what HTML has no words for stays here');
+	is($world->value($mapped, 'Renamed', 'description'), "$text\n  and less", 'an edit there leaves what it does not concern');
+	$world->at_rest($mapped, 'at rest at last');
+	$graph->set(text_bodies => 'text');
 };
 
 subtest 'completing a recurring task' => sub {
@@ -243,6 +307,19 @@ foreach my $our_zone ('UTC', @zones)
 		};
 	}
 }
+
+subtest 'a zone that has no name' => sub {
+	set_zone('<+03>-3');
+	$graph->set(due_dates => 'instant', dates => 'utc', zone_names => 'sent', due_truncate => 'on');
+	my $mapped = $world->map_list('Nameless');
+	$world->insert($mapped, title => "'Task'", due_date => "'2027-03-01'", remind_at => "'2027-03-01 09:00+03'");
+	$world->sync($mapped);
+	is($world->errors($mapped), '', 'is not sent');
+	my $task = $world->task_there($mapped, 'Task');
+	is(substr($task->{dueDateTime}{dateTime}, 0, 10), '2027-03-01', 'the day is right');
+	is(substr($task->{reminderDateTime}{dateTime}, 0, 16), '2027-03-01T06:00', '... and the time of the reminder');
+	$world->at_rest($mapped, 'at rest');
+};
 set_zone('UTC');
 $graph->set(due_dates => 'instant', dates => 'utc', zone_names => 'sent', due_truncate => 'on');
 

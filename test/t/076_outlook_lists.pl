@@ -23,7 +23,7 @@ my %rich = (
 	html => '<html><body><p>Some <b>bold</b> text</p></body></html>', due => '2027-03-01', start => '2027-02-01', importance => 'high', categories => [ 'Red category', 'x' ],
 	reminder => '2027-02-28T08:00:00', status => 'waitingOnOthers', steps => [ 'one', { displayName => 'two', isChecked => JSON::PP::true() } ],
 	links => [ { applicationName => 'Another', webUrl => 'https://example.com/x', displayName => 'there', externalId => '7' } ],
-	recurrence => { pattern => { type => 'weekly', interval => 1, daysOfWeek => ['monday'], firstDayOfWeek => 'monday' }, range => { type => 'numbered', startDate => '2027-03-01', numberOfOccurrences => 5 } });
+	recurrence => { pattern => { type => 'weekly', interval => 1, daysOfWeek => ['monday'], firstDayOfWeek => 'monday' }, range => { type => 'numbered', startDate => '2027-02-15', recurrenceTimeZone => 'Europe/Berlin', numberOfOccurrences => 5 } });
 
 # What of a task is to survive a move
 sub essence
@@ -32,7 +32,7 @@ sub essence
 
 	return {
 		(map { $_ => $task->{$_} } qw(title importance categories isReminderOn reminderDateTime status)),
-		recurrence => $task->{recurrence} && { pattern => { map { $_ => $task->{recurrence}{pattern}{$_} } qw(type interval daysOfWeek) }, range => { map { $_ => $task->{recurrence}{range}{$_} } qw(type numberOfOccurrences) } },
+		recurrence => $task->{recurrence} && { pattern => { map { $_ => $task->{recurrence}{pattern}{$_} } qw(type interval daysOfWeek) }, range => { map { $_ => $task->{recurrence}{range}{$_} } qw(type startDate recurrenceTimeZone numberOfOccurrences) } },
 		due => substr($task->{dueDateTime}{dateTime} // '', 0, 19), start => substr($task->{startDateTime}{dateTime} // '', 0, 19),
 		text => OutlookWorld::plain_text($task->{body}),
 		steps => [ map { "$_->{displayName} " . ($_->{isChecked} ? 'done' : 'open') } @{ $task->{checklistItems} } ],

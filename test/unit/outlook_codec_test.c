@@ -75,6 +75,21 @@ task_with(TsField f, const char *value)
 	return task;
 }
 
+/* What a task that takes the place of another is made as. */
+static char *
+copied(const TsTask *task, const char *from)
+{
+	TsCodecOptions plain = opt;
+	char	   *copy;
+
+	opt.copy_of = from;
+	opt.copy_len = strlen(from);
+	copy = encoded(task, TS_TODO_FIELDS, NULL);
+	opt = plain;
+	tap_ok(graph_valid_task(copy, true), "a valid new one");
+	return copy;
+}
+
 /* What a change of one field sends. */
 static char *
 change(const char *onto, TsField f, const char *value)
@@ -220,6 +235,30 @@ test_days(void)
 		   "2024-10-24", "an instant that tells its offset");
 }
 
+/* PostgreSQL's TimeZone may be one that is spelled out: no service knows it by that. */
+static void
+test_unnamed_zone(void)
+{
+	const char *own = opt.default_time_zone;
+	const char *onto = "{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-01-30T00:00:00\",\"timeZone\":\"UTC\"}}";
+	const char *clock = "{\"id\":\"T\",\"title\":\"t\",\"isReminderOn\":true,\"reminderDateTime\":{\"dateTime\":\"2026-01-30T08:00:00\",\"timeZone\":\"%s\"}}";
+	TsTask		task = decoded(onto).task;
+
+	opt.default_time_zone = "<+03>-3";
+	tap_is(change(onto, TS_DUE_DATE, "2026-02-02"),
+		   "{\"dueDateTime\":{\"dateTime\":\"2026-02-02T00:00:00\",\"timeZone\":\"UTC\"}}", "a day is one of UTC");
+	tap_is(change(onto, TS_REMIND_AT, "2026-03-01T07:30:00+00:00"),
+		   "{\"isReminderOn\":true,\"reminderDateTime\":{\"dateTime\":\"2026-03-01T07:30:00\",\"timeZone\":\"UTC\"}}", "a reminder is when it is");
+	tap_is(decoded(psprintf(clock, "Tokyo Standard Time")).task.value[TS_REMIND_AT], "2026-01-29T23:00:00+00:00", "... also there");
+	tap_is(decoded(psprintf(clock, "No Such Zone")).task.value[TS_REMIND_AT], "2026-01-30T08:00:00+00:00", "where nobody knows any zone, UTC is taken");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=DAILY;UNTIL=20261231T235959Z";
+	tap_ok(strstr(encoded(&task, TS_TODO_FIELDS, NULL), "\"endDate\":\"2026-12-31\"") != NULL, "the end of a series is a day of UTC");
+	opt.default_time_zone = "europe/berlin";
+	tap_is(change(onto, TS_DUE_DATE, "2026-02-02"),
+		   "{\"dueDateTime\":{\"dateTime\":\"2026-02-02T00:00:00\",\"timeZone\":\"Europe/Berlin\"}}", "a name is spelled as it is");
+	opt.default_time_zone = own;
+}
+
 static void
 test_completion(void)
 {
@@ -295,6 +334,13 @@ test_words(void)
 	tap_is(change(object("x", "1"), TS_TITLE, "t "), NULL, "blanks are no change");
 	tap_is(change(object("x", "1"), TS_TITLE, " "), "{\"title\":\"(no title)\"}", "an empty one is replaced");
 	tap_is(change("{\"id\":\"T\",\"title\":\"(no title)\"}", TS_TITLE, ""), NULL, "once");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u00a0"), "{\"title\":\"(no title)\"}", "one of a no-break space is empty");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u2003\t\u3000 \f\u200b\ufeff"), "{\"title\":\"(no title)\"}", "... or of any other blanks");
+	tap_is(change("{\"id\":\"T\",\"title\":\"(no title)\"}", TS_TITLE, "\u00a0"), NULL, "... once, too");
+	tap_is(change("{\"id\":\"T\",\"title\":\"\u00a0\"}", TS_TITLE, "\u00a0"), NULL, "... unless it is like that there");
+	tap_is(change("{\"id\":\"T\",\"title\":\"\"}", TS_TITLE, ""), NULL, "an empty one there stays empty");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u00a0x\u00a0"), "{\"title\":\"\u00a0x\u00a0\"}", "what is not is as it is");
+	tap_is(change(object("x", "1"), TS_TITLE, "\u00a1"), "{\"title\":\"\u00a1\"}", "also one that begins alike");
 
 	tap_is(change(object("categories", "[\"b\",\"a\"]"), TS_TAGS, "[\"a\", \"b\"]"), NULL, "tags are a set");
 	tap_is(change(object("categories", "[\"b\",\"a\"]"), TS_TAGS, "[\"a\"]"), "{\"categories\":[\"a\"]}", "a tag less");
@@ -364,6 +410,59 @@ test_bodies(void)
 
 		tap_ok(!ts_todo_decode(payload, strlen(payload), &opt, &r, &err), "too deep");
 	}
+}
+
+/* The body that a description is sent as, and its description when the service makes HTML of it. */
+static char *
+as_html(const char *description)
+{
+	TsTask		task = task_with(TS_DESCRIPTION, description);
+	char	   *new = encoded(&task, TS_TODO_FIELDS, NULL);
+	TsError		err = {0};
+	const TsJson *body = ts_json_get(ts_json_parse(new, strlen(new), &err), "body");
+	StringInfoData html;
+
+	tap_is(decoded(new).task.value[TS_DESCRIPTION], description, "comes back as text");
+	initStringInfo(&html);
+	for (const char *c = ts_json_get_string(body, "content"); *c; c++)
+		*c == '\n' ? appendStringInfoString(&html, "<br>\r\n") : appendStringInfoChar(&html, *c);
+	return text_of(html.data);
+}
+
+/* Blanks that HTML would not show are sent as such that it does. */
+static void
+test_blanks(void)
+{
+	static const char *const texts[] = {
+		"  indented", "list:\n  - one\n    - two\n\n    deeper", "a  b   c", "one\n \ntwo", "caf\u00e9\n  \u00e9"
+	};
+	static const char *const lost[][2] = {
+		{"a\tb & <c>", "a b &amp; &lt;c&gt;"}, {"\ttab", "tab"}, {"a  \nb", "a<br>b"}, {"10\u00a0km", "10&nbsp;km"}
+	};
+	const char *onto = object("body", "{\"content\":\"a\\n  b\",\"contentType\":\"text\"}");
+
+	for (int i = 0; i < lengthof(texts); i++)
+		tap_is(as_html(texts[i]), i == 3 ? "one\n\ntwo" : texts[i], "... and as HTML");
+	for (int i = 0; i < lengthof(lost); i++)
+	{
+		char	   *html = psprintf("{\"content\":\"%s\",\"contentType\":\"html\"}", lost[i][1]);
+		TsTask		task = task_with(TS_DESCRIPTION, lost[i][0]);
+
+		tap_is(change(object("body", html), TS_DESCRIPTION, lost[i][0]), NULL, "HTML has no words for a tab or a blank at the end");
+		task.value[TS_TITLE] = "t";
+		tap_ok(strstr(copied(&task, object("body", html)), html) != NULL, "... and is copied as it is");
+	}
+	tap_is(change(object("body", "{\"content\":\"a<br>b\",\"contentType\":\"html\"}"), TS_DESCRIPTION, "a\n b"),
+		   "{\"body\":{\"content\":\"a\\n\u00a0b\",\"contentType\":\"text\"}}", "it has for a blank at the beginning");
+	tap_is(change(object("body", "{\"content\":\"a b\",\"contentType\":\"text\"}"), TS_DESCRIPTION, "a\tb"),
+		   "{\"body\":{\"content\":\"a\\tb\",\"contentType\":\"text\"}}", "text has for a tab");
+	tap_is(change(object("body", "null"), TS_DESCRIPTION, "a b\n  c  d \n"),
+		   "{\"body\":{\"content\":\"a b\\n\u00a0\u00a0c \u00a0d\",\"contentType\":\"text\"}}", "no more than is needed");
+	tap_is(change(onto, TS_DESCRIPTION, "a\n  b"), NULL, "what is there is not rewritten");
+	tap_is(decoded(object("body", "{\"content\":\"\u00a0 a\\n\u00a0b\\n10\u00a0km\u00a0\u00a0c\",\"contentType\":\"text\"}")).task.value[TS_DESCRIPTION],
+		   "  a\n b\n10\u00a0km  c", "one between two words is somebody's own");
+	tap_is(decoded(object("body", "{\"content\":\"\u00a0\u00a0\",\"contentType\":\"text\"}")).task.value[TS_DESCRIPTION], NULL, "nothing but blanks is nothing");
+	tap_is(change(onto, TS_DESCRIPTION, "a\n\u00a0 b"), NULL, "they are no change");
 }
 
 /* ---------- recurrence ---------- */
@@ -498,6 +597,63 @@ test_recurrence_changes(void)
 	tap_ok(encoded(&task, TS_FIELD_BIT(TS_TITLE), daily) != NULL, "other changes go through");
 }
 
+/* What is sent of a task with a rule whose due date moves. */
+static char *
+moved_due(const char *onto, const char *rule, const char *due)
+{
+	TsTask		task = decoded(onto).task;
+	char	   *body;
+
+	task.value[TS_RECURRENCE_RULE] = (char *) rule;
+	task.value[TS_DUE_DATE] = (char *) due;
+	body = sent(encoded(&task, TS_FIELD_BIT(TS_DUE_DATE), onto));
+	tap_ok(graph_valid_task(body, false), "valid: %s moved", rule);
+	return body;
+}
+
+/* A rule that names no day has that of the due date, which may be another now. */
+static void
+test_rules_by_due_date(void)
+{
+	static const char *const moved[][3] = {
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=FR", "\"daysOfWeek\":[\"monday\"]"},
+		{"FREQ=WEEKLY;INTERVAL=2;COUNT=5", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;COUNT=5", "\"daysOfWeek\":[\"monday\"]"},
+		{"FREQ=MONTHLY;UNTIL=20261231T225959Z", "FREQ=MONTHLY;BYMONTHDAY=30;UNTIL=20261231", "\"dayOfMonth\":2"},
+		{"FREQ=YEARLY", "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=30", "\"dayOfMonth\":2,\"month\":2"},
+		{"FREQ=YEARLY;BYMONTH=3", "FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=30", "\"dayOfMonth\":2,\"month\":3"},
+	};
+	static const char *const stays[][2] = {
+		{"FREQ=DAILY", "FREQ=DAILY"},
+		{"FREQ=WEEKLY;BYDAY=FR", "FREQ=WEEKLY;BYDAY=FR"},
+		{"FREQ=MONTHLY;BYMONTHDAY=30", "FREQ=MONTHLY;BYMONTHDAY=30"},
+		/* what else differs was not to be sent */
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;INTERVAL=2;BYDAY=FR"},
+		{"FREQ=WEEKLY;INTERVAL=2", "FREQ=WEEKLY;INTERVAL=2;BYDAY=FR;WKST=SU"},
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=MO,FR"},
+		{"FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=FR;COUNT=5"},
+		{"FREQ=WEEKLY;UNTIL=20261231", "FREQ=WEEKLY;BYDAY=FR;UNTIL=20270101"},
+		{"FREQ=MONTHLY", "FREQ=MONTHLY;BYDAY=-1FR"},
+		{"FREQ=MONTHLY", "FREQ=MONTHLY;BYMONTHDAY=-1"},
+		{"FREQ=YEARLY;BYMONTH=3", "FREQ=YEARLY;BYMONTH=4;BYMONTHDAY=30"},
+	};
+
+	for (int i = 0; i < lengthof(moved) + lengthof(stays); i++)
+	{
+		const char *const *rules = i < lengthof(moved) ? moved[i] : stays[i - lengthof(moved)];
+		TsTask		task = task_with(TS_RECURRENCE_RULE, rules[1]);
+		char	   *onto;
+		char	   *body;
+
+		task.value[TS_DUE_DATE] = "2026-01-30";
+		onto = psprintf("{\"id\":\"T\",%s", encoded(&task, TS_TODO_FIELDS, NULL) + 1);
+		body = moved_due(onto, rules[0], "2026-02-02");
+		if (i < lengthof(moved))
+			tap_ok(strstr(body, moved[i][2]) != NULL && strstr(body, "range") == NULL, "%s moves: %s", rules[0], body);
+		else
+			tap_ok(strstr(body, "recurrence") == NULL, "%s stays %s", rules[0], rules[1]);
+	}
+}
+
 /* ---------- the whole ---------- */
 
 static void
@@ -578,6 +734,55 @@ test_copy(void)
 	opt = plain;
 }
 
+/* What shows no text may still be something to see. */
+static void
+test_copy_body(void)
+{
+	const char *image = "{\"content\":\"<html><body><img src=\\\"https://example.com/x.png\\\"></body></html>\",\"contentType\":\"html\"}";
+	char	   *from = object("body", image);
+	TsTask		task = decoded(from).task;
+
+	tap_is(task.value[TS_DESCRIPTION], NULL, "an image has no text");
+	tap_ok(strstr(copied(&task, from), psprintf("\"body\":%s", image)) != NULL, "but comes along");
+	task.value[TS_DESCRIPTION] = "text\n";
+	tap_ok(strstr(copied(&task, from), "\"body\":{\"content\":\"text\",\"contentType\":\"text\"}") != NULL, "unless something was written here");
+	from = object("body", "{\"content\":\"<b>text</b>\",\"contentType\":\"html\"}");
+	tap_ok(strstr(copied(&task, from), "<b>text</b>") != NULL, "what only ends in an empty line is what was there");
+	task.value[TS_DESCRIPTION] = NULL;
+	tap_ok(strstr(copied(&task, from), "\"body\"") == NULL, "what was cleared here is not there");
+	from = object("body", "{\"content\":\"\",\"contentType\":\"text\"}");
+	tap_ok(strstr(copied(&task, from), "\"body\"") == NULL, "and nothing is made of nothing");
+}
+
+/* The third of five is due: the count is of a series that began before. */
+static void
+test_copy_recurrence(void)
+{
+	const char *weekly = "\"pattern\":{\"type\":\"weekly\",\"interval\":1,\"month\":0,\"dayOfMonth\":0,\"daysOfWeek\":[\"friday\"],\"firstDayOfWeek\":\"sunday\",\"index\":\"first\"}";
+	const char *range = "\"range\":{\"type\":\"numbered\",\"startDate\":\"2026-01-16\",\"endDate\":\"0001-01-01\",\"recurrenceTimeZone\":\"Europe/Berlin\",\"numberOfOccurrences\":5}";
+	char	   *from = psprintf("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-01-30T00:00:00\",\"timeZone\":\"UTC\"},\"recurrence\":{%s,%s}}", weekly, range);
+	TsTask		task = decoded(from).task;
+
+	tap_is(task.value[TS_RECURRENCE_RULE], "FREQ=WEEKLY;BYDAY=FR;COUNT=5", "a rule");
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{%s,%s}", weekly, range)) != NULL, "a series goes on where it was");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;COUNT=5";
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{%s,%s}", weekly, range)) != NULL, "... if its rule is only spelled otherwise, too");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=DAILY;INTERVAL=2;COUNT=5";
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{\"pattern\":{\"type\":\"daily\",\"interval\":2},%s}", range)) != NULL, "with another pattern, its end stays");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;BYDAY=FR;COUNT=2";
+	tap_ok(strstr(copied(&task, from), "\"range\":{\"type\":\"numbered\",\"startDate\":\"2026-01-30\",\"numberOfOccurrences\":2}") != NULL, "another end begins anew");
+	task.value[TS_RECURRENCE_RULE] = NULL;
+	tap_ok(strstr(copied(&task, from), "recurrence") == NULL, "and none is none");
+
+	/* put off there, or here */
+	from = psprintf("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-02-01T00:00:00\",\"timeZone\":\"UTC\"},\"recurrence\":{%s,%s}}", weekly, range);
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;COUNT=5";
+	task.value[TS_DUE_DATE] = "2026-02-01";
+	tap_ok(strstr(copied(&task, from), psprintf("\"recurrence\":{%s,%s}", weekly, range)) != NULL, "a rule that names no day has the one that it had");
+	task.value[TS_DUE_DATE] = "2026-02-02";
+	tap_ok(strstr(copied(&task, from), "\"daysOfWeek\":[\"monday\"]") != NULL, "... until the due date moves");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -586,14 +791,19 @@ main(int argc, char **argv)
 	test_bad();
 	test_days();
 	tap_reset();
+	test_unnamed_zone();
 	test_completion();
 	test_words();
 	test_bodies();
+	test_blanks();
 	tap_reset();
 	test_patterns();
 	test_rules();
 	test_recurrence_changes();
+	test_rules_by_due_date();
 	test_whole();
 	test_copy();
+	test_copy_body();
+	test_copy_recurrence();
 	return tap_done();
 }

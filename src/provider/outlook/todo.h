@@ -17,7 +17,8 @@
  *	  due, start	days; the service has instants of some zone's midnight
  *	  completed_at	a day, at noon UTC, which is that day nearly everywhere; the
  *					service sets it, and nothing is ever sent of it
- *	  description	text; HTML is read as the text it shows
+ *	  description	text; HTML is read as the text it shows; blanks that HTML
+ *					would not show are written as no-break spaces
  *
  * todo_decode.c, todo_encode.c, todo_body.c (HTML), todo_date.c, todo_recur.c.
  *
@@ -51,6 +52,7 @@ extern char *ts_todo_body(const char *payload, size_t len, TsError *err);
 
 extern bool ts_todo_read(const TsJson *root, const TsCodecOptions *opt, TsRemoteTask *out, TsError *err);
 extern const char *ts_todo_zone(const TsCodecOptions *opt);
+extern char *ts_todo_trimmed(const char *text); /* as a title is */
 
 /*
  * Dates (todo_date.c).  value: a dateTimeTimeZone, NULL or JSON's null.
@@ -68,10 +70,14 @@ extern void ts_todo_put_instant(StringInfo out, const char *name, const char *ti
 
 /*
  * Bodies (todo_body.c): the text that an itemBody shows, in the one form that
- * all texts are compared in; NULL where it shows none.
+ * all texts are compared in; NULL where it shows none.  ts_todo_lasting_text: a
+ * text in that form, as it is to be sent.  ts_todo_text_as_html: what it shows if
+ * the service makes HTML of it.
  */
 extern bool ts_todo_text(const TsJson *body, char **result, TsError *err);
-extern char *ts_todo_normal_text(const char *text, size_t len);
+extern char *ts_todo_normal_text(const char *text);
+extern char *ts_todo_lasting_text(const char *text);
+extern char *ts_todo_text_as_html(const char *text);
 
 /*
  * Recurrence (todo_recur.c).
@@ -80,11 +86,14 @@ extern char *ts_todo_normal_text(const char *text, size_t len);
  * ts_todo_range_text: its end as it stands in a rule (";COUNT=3", or empty).
  * ts_todo_pattern, ts_todo_range: a rule in two parts, as JSON; false with *err
  *		set (22023) where the service has no words for it.
+ * ts_todo_follows_due: does a rule leave the day to the due date, and is "there"
+ *		the same on some day?
  */
 extern bool ts_todo_rule(const TsJson *recurrence, char **result, TsError *err);
 extern char *ts_todo_range_text(const TsJson *recurrence);
 extern bool ts_todo_pattern(const char *rule, const char *due_date, StringInfo out, TsError *err);
 extern bool ts_todo_range(const char *rule, const char *due_date, const char *zone,
 						  StringInfo out, TsError *err);
+extern bool ts_todo_follows_due(const char *rule, const char *there, const char *zone);
 
 #endif							/* TASKSYNC_TODO_H */

@@ -342,26 +342,113 @@ text_of_html(const char *content, size_t len, TsError *err)
 	return w.out.data;
 }
 
+/* How many spaces and no-break spaces follow each other here; *len: in bytes. */
+static int
+count_spaces(const char *text, size_t *len)
+{
+	int			n = 0;
+
+	for (*len = 0;; n++)
+	{
+		if (text[*len] == ' ')
+			*len += 1;
+		else if (strncmp(text + *len, NBSP, 2) == 0)
+			*len += 2;
+		else
+			return n;
+	}
+}
+
+static bool
+at_line_start(const StringInfo out)
+{
+	return out->len == 0 || out->data[out->len - 1] == '\n';
+}
+
 /*
  * ts_todo_normal_text
  *		The one form of a text: LF between lines, nothing after the last; NULL for
  *		an empty one.
+ *
+ * No-break spaces that stand where ts_todo_lasting_text() puts them are spaces; a
+ * single one between two words is somebody's own.
  */
 char *
-ts_todo_normal_text(const char *text, size_t len)
+ts_todo_normal_text(const char *text)
 {
 	StringInfoData out;
+	size_t		len;
 
 	initStringInfo(&out);
-	for (size_t i = 0; i < len; i++)
+	while (*text != '\0')
 	{
-		if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')
-			continue;
-		appendStringInfoChar(&out, text[i] == '\r' ? '\n' : text[i]);
+		int			n = count_spaces(text, &len);
+
+		if (n > 1 || (n == 1 && at_line_start(&out)))
+			appendStringInfoSpaces(&out, n);
+		else if (n == 1)
+			appendBinaryStringInfo(&out, text, len);
+		else
+		{
+			len = text[0] == '\r' && text[1] == '\n' ? 2 : 1;
+			appendStringInfoChar(&out, text[0] == '\r' ? '\n' : text[0]);
+		}
+		text += len;
 	}
 	while (out.len > 0 && is_blank(out.data[out.len - 1]))
 		out.data[--out.len] = '\0';
 	return out.len > 0 ? out.data : NULL;
+}
+
+/*
+ * ts_todo_lasting_text
+ *		A normal text such that it survives if the service makes HTML of it, which
+ *		shows nothing of blanks at the beginning of a line, and one of many.
+ */
+char *
+ts_todo_lasting_text(const char *text)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	while (*text != '\0')
+	{
+		size_t		len = strspn(text, " ");
+		bool		shown = text[len] != '\n' && text[len] != '\0';
+
+		for (size_t i = 0; i < len; i++)
+			appendStringInfoString(&out, shown && (i > 0 || at_line_start(&out)) ? NBSP : " ");
+		text += len;
+		if (*text != '\0')
+			appendStringInfoChar(&out, *text++);
+	}
+	return out.data;
+}
+
+/*
+ * ts_todo_text_as_html
+ *		What a text shows when HTML was made of it; NULL for nothing, or where it is
+ *		too large.
+ */
+char *
+ts_todo_text_as_html(const char *text)
+{
+	StringInfoData html;
+	TsError		err = {0};
+	char	   *shown;
+
+	initStringInfo(&html);
+	for (; *text != '\0'; text++)
+	{
+		if (*text == '\n')
+			appendStringInfoString(&html, "<br>");
+		else if (*text == '&' || *text == '<')
+			appendStringInfoString(&html, *text == '&' ? "&amp;" : "&lt;");
+		else
+			appendStringInfoChar(&html, *text);
+	}
+	shown = text_of_html(html.data, html.len, &err);
+	return shown != NULL ? ts_todo_normal_text(shown) : NULL;
 }
 
 bool
@@ -378,6 +465,6 @@ ts_todo_text(const TsJson *body, char **result, TsError *err)
 		? text_of_html(content, strlen(content), err) : pstrdup(content);
 	if (text == NULL)
 		return false;
-	*result = ts_todo_normal_text(text, strlen(text));
+	*result = ts_todo_normal_text(text);
 	return true;
 }

@@ -23,11 +23,17 @@ typedef struct Reading
 	char	   *zone;			/* an IANA name; NULL: nobody knows */
 } Reading;
 
-/* The zone that texts of the codec's are written in. */
+/*
+ * The zone that texts of the codec's are written in.  PostgreSQL's own may be no
+ * name but a rule ("<+03>-3"), which the service would refuse: then it is UTC.
+ */
 const char *
 ts_todo_zone(const TsCodecOptions *opt)
 {
-	return opt != NULL && opt->default_time_zone != NULL ? opt->default_time_zone : "UTC";
+	char	   *name = opt != NULL && opt->default_time_zone != NULL
+		? ts_zone_canonical(opt->default_time_zone) : NULL;
+
+	return name != NULL ? name : "UTC";
 }
 
 static char *

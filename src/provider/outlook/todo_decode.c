@@ -88,8 +88,8 @@ kinds_are_right(const TsJson *root, TsError *err)
 	return true;
 }
 
-static char *
-trimmed(const char *text)
+char *
+ts_todo_trimmed(const char *text)
 {
 	size_t		len;
 
@@ -182,7 +182,7 @@ ts_todo_read(const TsJson *root, const TsCodecOptions *opt, TsRemoteTask *out, T
 		return false;
 	out->is_task = ts_json_get(root, "@removed") == NULL;
 	task->known = TS_TODO_FIELDS;
-	task->value[TS_TITLE] = trimmed(title != NULL ? title : "");
+	task->value[TS_TITLE] = ts_todo_trimmed(title != NULL ? title : "");
 	task->value[TS_STATUS] = translate(status_words, lengthof(status_words), ts_json_get_string(root, "status"));
 	task->value[TS_PRIORITY] = translate(importance_words, lengthof(importance_words),
 										 ts_json_get_string(root, "importance"));

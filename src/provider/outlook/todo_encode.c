@@ -23,6 +23,7 @@ typedef struct Encoder
 	TsFieldMask changed;
 	const TsTask *seen;			/* what the object shows; NULL: it is new */
 	const TsJson *onto;
+	const TsJson *copy;			/* of a new one: the object that it takes the place of, or NULL */
 	const char *zone;
 	StringInfoData patch;		/* what is to be sent */
 	StringInfoData expected;	/* what the object should show then */
@@ -106,19 +107,40 @@ instant_value(const char *timestamp)
 
 /* ---------- fields ---------- */
 
+/*
+ * Does a title show nothing?  The blanks of Unicode, and what an earlier Unicode
+ * counted among them, as services still may.
+ */
+static bool
+is_blank_title(const char *title)
+{
+	static const char *const blanks[] = {
+		"\xC2\x85", "\u00a0", "\u1680", "\u180e", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004",
+		"\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a", "\u200b", "\u2028", "\u2029",
+		"\u202f", "\u205f", "\u3000", "\ufeff"
+	};
+
+	while (*title != '\0')
+	{
+		size_t		len = *title > 0 && *title <= ' ' ? 1 : 0;
+
+		for (int i = 0; len == 0 && i < lengthof(blanks); i++)
+		{
+			if (strncmp(title, blanks[i], strlen(blanks[i])) == 0)
+				len = strlen(blanks[i]);
+		}
+		if (len == 0)
+			return false;
+		title += len;
+	}
+	return true;
+}
+
 /* Some tenants refuse a task without a title. */
 static char *
 title_of(const char *title)
 {
-	size_t		len;
-
-	if (title == NULL)
-		title = "";
-	title += strspn(title, " \t\r\n");
-	len = strlen(title);
-	while (len > 0 && strchr(" \t\r\n", title[len - 1]) != NULL)
-		len--;
-	return len > 0 ? pnstrdup(title, len) : pstrdup(TS_TODO_NO_TITLE);
+	return title == NULL || is_blank_title(title) ? pstrdup(TS_TODO_NO_TITLE) : ts_todo_trimmed(title);
 }
 
 static void
@@ -126,23 +148,50 @@ encode_title(Encoder *e)
 {
 	char	   *title = title_of(value_of(e, TS_TITLE));
 
+	/* one that is empty there stays so, as long as it does here */
+	if (e->seen != NULL && !differs(e, TS_TITLE, value_of(e, TS_TITLE)))
+		return;
 	if (e->seen == NULL || differs(e, TS_TITLE, title))
 		put_string(e, "title", title);
+}
+
+static char *
+description_of(const Encoder *e)
+{
+	const char *given = value_of(e, TS_DESCRIPTION);
+
+	return given != NULL ? ts_todo_normal_text(given) : NULL;
+}
+
+/*
+ * Does an object show a description already?  HTML has no words for a tab, say:
+ * writing it once more would change nothing that can be seen.
+ */
+static bool
+shows_description(const TsJson *object, const TsTask *shown, const char *text)
+{
+	const char *type = ts_json_get_string(ts_json_get(object, "body"), "contentType");
+	const char *there = shown->value[TS_DESCRIPTION];
+
+	if (there == NULL || text == NULL || ts_value_equal(TS_DESCRIPTION, there, text))
+		return ts_value_equal(TS_DESCRIPTION, there, text);
+	return type != NULL && pg_strcasecmp(type, "html") == 0 &&
+		ts_value_equal(TS_DESCRIPTION, there, ts_todo_text_as_html(ts_todo_lasting_text(text)));
 }
 
 /* What changed is written as text, whatever it was. */
 static void
 encode_description(Encoder *e)
 {
-	const char *given = value_of(e, TS_DESCRIPTION);
-	char	   *text = given != NULL ? ts_todo_normal_text(given, strlen(given)) : NULL;
+	char	   *text = description_of(e);
 	StringInfoData body;
 
-	if (!differs(e, TS_DESCRIPTION, text))
+	if (!differs(e, TS_DESCRIPTION, text) ||
+		(e->seen != NULL && shows_description(e->onto, e->seen, text)))
 		return;
 	initStringInfo(&body);
 	ts_json_open(&body);
-	ts_json_put_string(&body, "content", text != NULL ? text : "");
+	ts_json_put_string(&body, "content", text != NULL ? ts_todo_lasting_text(text) : "");
 	ts_json_put_string(&body, "contentType", "text");
 	ts_json_close(&body);
 	put(e, "body", &body);
@@ -262,19 +311,41 @@ rule_of(const TsJson *recurrence)
 }
 
 /*
+ * Of a task that is made anew in another list: a series that began at the due
+ * date, and whose count did, would not be the one that was.
+ */
+static void
+put_copied_recurrence(Encoder *e, const TsJson *old, const char *pattern, const char *range,
+					  bool same_rule)
+{
+	const TsJson *old_range = ts_json_get_kind(old, "range", TS_JSON_OBJECT);
+
+	if (old_range != NULL)
+		range = ts_json_raw(old_range);
+	put_raw(e, "recurrence", same_rule ? ts_json_raw(old) : recurrence_text(pattern, range));
+}
+
+/*
  * The range of a recurrence that is there can't be relied on to be accepted,
  * even if it is what was just read; so it is only sent where it is another.
  */
 static void
 put_recurrence(Encoder *e, const char *pattern, const char *range)
 {
-	const TsJson *old = ts_json_get_kind(e->onto, "recurrence", TS_JSON_OBJECT);
+	const TsJson *old = ts_json_get_kind(e->seen != NULL ? e->onto : e->copy, "recurrence",
+										 TS_JSON_OBJECT);
 	char	   *whole = recurrence_text(pattern, range);
 	const TsJson *new = ts_json_parse(whole, strlen(whole), e->err);
 	bool		same_end = strcmp(ts_todo_range_text(old), ts_todo_range_text(new)) == 0;
+	bool		same_rule = same_end && old != NULL && strcmp(rule_of(old), rule_of(new)) == 0;
 	char	   *sent;
 
-	if (e->seen != NULL && same_end && old != NULL && strcmp(rule_of(old), rule_of(new)) == 0)
+	if (e->seen == NULL && same_end && old != NULL)
+	{
+		put_copied_recurrence(e, old, pattern, range, same_rule);
+		return;
+	}
+	if (e->seen != NULL && same_rule)
 		return;
 	sent = recurrence_text(pattern, e->seen != NULL && same_end ? NULL : range);
 	ts_json_put_raw(&e->patch, "recurrence", sent, strlen(sent));
@@ -289,19 +360,40 @@ needs_due_date(Encoder *e)
 	return false;
 }
 
+/* Does our rule leave the day to the due date, and say else what is shown? */
+static bool
+follows_due(const Encoder *e, const TsTask *shown)
+{
+	const char *rule = value_of(e, TS_RECURRENCE_RULE);
+	const char *there = shown->value[TS_RECURRENCE_RULE];
+
+	return rule != NULL && there != NULL && ts_todo_follows_due(rule, there, e->zone);
+}
+
+/* A rule that names no day is another where the due date moves, though it reads the same. */
+static bool
+is_rule_written(const Encoder *e)
+{
+	if (e->changed & BIT(TS_RECURRENCE_RULE))
+		return true;
+	return e->seen != NULL && (e->task->known & BIT(TS_RECURRENCE_RULE)) &&
+		differs(e, TS_DUE_DATE, value_of(e, TS_DUE_DATE)) && follows_due(e, e->seen);
+}
+
 static bool
 encode_recurrence(Encoder *e)
 {
-	const char *rule = e->changed & BIT(TS_RECURRENCE_RULE) || e->seen == NULL
+	bool		written = is_rule_written(e);
+	const char *rule = written || e->seen == NULL
 		? value_of(e, TS_RECURRENCE_RULE) : e->seen->value[TS_RECURRENCE_RULE];
 	const char *due = e->changed & BIT(TS_DUE_DATE) || e->seen == NULL
 		? value_of(e, TS_DUE_DATE) : e->seen->value[TS_DUE_DATE];
 	StringInfoData pattern;
 	StringInfoData range;
 
-	if (rule != NULL && due == NULL && (e->changed & (BIT(TS_RECURRENCE_RULE) | BIT(TS_DUE_DATE))))
+	if (rule != NULL && due == NULL && (written || e->changed & BIT(TS_DUE_DATE)))
 		return needs_due_date(e);
-	if (!(e->changed & BIT(TS_RECURRENCE_RULE)))
+	if (!written)
 		return true;
 	if (rule == NULL)
 	{
@@ -372,7 +464,7 @@ put_array(Encoder *e, const char *name, const StringInfo elements)
  * applications come along from the list that it leaves.
  */
 static void
-put_links(Encoder *e, const char *marker, const TsJson *copy)
+put_links(Encoder *e, const char *marker)
 {
 	static const char *const writable[] = {"applicationName", "displayName", "externalId", "webUrl"};
 	StringInfoData links;
@@ -390,7 +482,7 @@ put_links(Encoder *e, const char *marker, const TsJson *copy)
 		ts_json_close(&ours);
 		appendStringInfoString(&links, ours.data);
 	}
-	append_writable(&links, ts_json_get_kind(copy, "linkedResources", TS_JSON_ARRAY), writable,
+	append_writable(&links, ts_json_get_kind(e->copy, "linkedResources", TS_JSON_ARRAY), writable,
 					lengthof(writable));
 	put_array(e, "linkedResources", &links);
 }
@@ -411,19 +503,22 @@ is_portable(const TsJson *copy, TsError *err)
  * its steps; and the service's own words for what was not changed here.
  */
 static void
-take_along(Encoder *e, const TsJson *copy, const TsTask *shown)
+take_along(Encoder *e, const TsTask *shown)
 {
 	static const char *const writable[] = {"displayName", "isChecked"};
-	const TsJson *body = ts_json_get_kind(copy, "body", TS_JSON_OBJECT);
-	const TsJson *status = ts_json_get_kind(copy, "status", TS_JSON_STRING);
+	const TsJson *body = ts_json_get_kind(e->copy, "body", TS_JSON_OBJECT);
+	const TsJson *status = ts_json_get_kind(e->copy, "status", TS_JSON_STRING);
+	const TsJson *recurrence = ts_json_get_kind(e->copy, "recurrence", TS_JSON_OBJECT);
+	const char *content = ts_json_get_string(body, "content");
 	StringInfoData steps;
 
 	initStringInfo(&steps);
-	append_writable(&steps, ts_json_get_kind(copy, "checklistItems", TS_JSON_ARRAY), writable,
+	append_writable(&steps, ts_json_get_kind(e->copy, "checklistItems", TS_JSON_ARRAY), writable,
 					lengthof(writable));
 	put_array(e, "checklistItems", &steps);
-	if (body != NULL && shown->value[TS_DESCRIPTION] != NULL &&
-		ts_value_equal(TS_DESCRIPTION, shown->value[TS_DESCRIPTION], value_of(e, TS_DESCRIPTION)))
+	/* an image, say, is no text, but something to see */
+	if (content != NULL && content[0] != '\0' &&
+		shows_description(e->copy, shown, description_of(e)))
 	{
 		put_raw(e, "body", ts_json_raw(body));
 		e->changed &= ~BIT(TS_DESCRIPTION);
@@ -433,6 +528,13 @@ take_along(Encoder *e, const TsJson *copy, const TsTask *shown)
 	{
 		put_raw(e, "status", ts_json_raw(status));
 		e->changed &= ~BIT(TS_STATUS);
+	}
+	/* put off there, perhaps: it still recurs on the day that it did */
+	if (follows_due(e, shown) &&
+		ts_value_equal(TS_DUE_DATE, shown->value[TS_DUE_DATE], value_of(e, TS_DUE_DATE)))
+	{
+		put_raw(e, "recurrence", ts_json_raw(recurrence));
+		e->changed &= ~BIT(TS_RECURRENCE_RULE);
 	}
 }
 
@@ -477,7 +579,6 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 	Encoder		e = {
 		.task = task,.changed = changed & TS_TODO_FIELDS,.zone = ts_todo_zone(opt),.err = err
 	};
-	const TsJson *copy = NULL;
 	TsRemoteTask seen;
 
 	memset(err, 0, sizeof(*err));
@@ -496,18 +597,18 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 	}
 	else if (opt != NULL && opt->copy_of != NULL)
 	{
-		copy = ts_json_parse(opt->copy_of, opt->copy_len, err);
-		if (copy == NULL || !ts_todo_read(copy, opt, &seen, err))
+		e.copy = ts_json_parse(opt->copy_of, opt->copy_len, err);
+		if (e.copy == NULL || !ts_todo_read(e.copy, opt, &seen, err))
 			return NULL;
-		if (!is_portable(copy, err))
+		if (!is_portable(e.copy, err))
 			return NULL;
-		take_along(&e, copy, &seen.task);
+		take_along(&e, &seen.task);
 	}
 	if (!encode_fields(&e))
 		return NULL;
 	if (onto != NULL)
 		return edited(&e);
-	put_links(&e, opt != NULL ? opt->marker : NULL, copy);
+	put_links(&e, opt != NULL ? opt->marker : NULL);
 	ts_json_close(&e.patch);
 	return e.patch.data;
 }

@@ -262,6 +262,12 @@ open_pattern(StringInfo out, const char *type, const TsRruleParts *r)
 	put_number(out, "interval", r->interval);
 }
 
+static int
+first_weekday(const TsRruleParts *r)
+{
+	return r->week_start == TS_NO_WEEKDAY ? MONDAY : r->week_start;
+}
+
 static void
 weekly_pattern(StringInfo out, const TsRruleParts *r, const TsCivil *due)
 {
@@ -274,7 +280,7 @@ weekly_pattern(StringInfo out, const TsRruleParts *r, const TsCivil *due)
 	open_pattern(out, "weekly", r);
 	put_days(out, day);
 	ts_json_put_string(out, "firstDayOfWeek",
-					   day_words[r->week_start == TS_NO_WEEKDAY ? MONDAY : r->week_start]);
+					   day_words[first_weekday(r)]);
 }
 
 /*
@@ -440,4 +446,38 @@ ts_todo_range(const char *rule, const char *due_date, const char *zone, StringIn
 		ts_json_put_string(out, "endDate", ts_date_text(&last));
 	ts_json_close(out);
 	return true;
+}
+
+/* ---------- comparing ---------- */
+
+static bool
+same_end(const TsRruleParts *a, const TsRruleParts *b, const char *zone)
+{
+	TsCivil		last_a;
+	TsCivil		last_b;
+
+	if (a->count != b->count || a->has_until != b->has_until)
+		return false;
+	if (!a->has_until)
+		return true;
+	return until_day(a, zone, &last_a) && until_day(b, zone, &last_b) &&
+		last_a.year == last_b.year && last_a.month == last_b.month && last_a.day == last_b.day;
+}
+
+bool
+ts_todo_follows_due(const char *rule, const char *there, const char *zone)
+{
+	TsRruleParts r;
+	TsRruleParts t;
+
+	if (!ts_rrule_parts(rule, &r) || !ts_rrule_parts(there, &t) || r.too_much || t.too_much)
+		return false;
+	if (r.ndays > 0 || r.month_day != 0 || r.set_pos != 0 || t.set_pos != 0)
+		return false;
+	if (r.freq != t.freq || r.interval != t.interval || !same_end(&r, &t, zone))
+		return false;
+	if (r.freq == TS_FREQ_WEEKLY)
+		return t.ndays == 1 && (r.interval == 1 || first_weekday(&r) == first_weekday(&t));
+	return (r.freq == TS_FREQ_MONTHLY || r.freq == TS_FREQ_YEARLY) && t.ndays == 0 &&
+		t.month_day > 0 && (r.month == 0 || r.month == t.month);
 }

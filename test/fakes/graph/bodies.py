@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 KEPT = ('a', 'b', 'blockquote', 'br', 'code', 'div', 'em', 'h1', 'h2', 'h3', 'hr', 'i', 'li', 'ol', 'p', 'pre',
         's', 'span', 'strong', 'table', 'tbody', 'td', 'th', 'thead', 'tr', 'u', 'ul')
 BREAKS = ('blockquote', 'div', 'h1', 'h2', 'h3', 'li', 'p', 'pre', 'tr')
+BLANKS = ' \t\r\n'    # of HTML; a no-break space is none
 WRAPPED = ('<html>\r\n<head>\r\n<meta http-equiv="Content-Type" content="text/html; charset=utf-8">\r\n</head>\r\n'
            '<body>\r\n%s\r\n</body>\r\n</html>\r\n')
 
@@ -51,7 +52,7 @@ def cleaned(markup):
 
 def wrapped(markup):
     """HTML as it comes back."""
-    return WRAPPED % ''.join(cleaned(markup).clean).strip()
+    return WRAPPED % ''.join(cleaned(markup).clean).strip(BLANKS)
 
 
 def from_text(text):
@@ -60,5 +61,5 @@ def from_text(text):
 
 def to_text(markup):
     # Line ends of markup are no line ends of the text
-    markup = re.sub(r'\s*[\r\n]+\s*', ' ', markup)
-    return re.sub(r'[ \t]*\r\n[ \t]*', '\r\n', ''.join(cleaned(markup).text)).strip()
+    markup = re.sub(r'[ \t]*[\r\n][ \t\r\n]*', ' ', markup)
+    return re.sub(r'[ \t]*\r\n[ \t]*', '\r\n', ''.join(cleaned(markup).text)).strip(BLANKS)
