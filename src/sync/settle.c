@@ -131,6 +131,30 @@ move_bases(const TsDelivery *d, TsLinkRow *row)
 	return beaten;
 }
 
+/* Was a completion to be sent, and does what was sent say none? */
+static bool
+says_no_completion(const TsDelivery *d)
+{
+	const char *sent = d->intent.snap.value[TS_STATUS];
+	const char *meant = d->expected.task.value[TS_STATUS];
+
+	return (d->intent.snap.known & BIT(TS_STATUS)) && same(sent, "COMPLETED") &&
+		meant != NULL && strcmp(meant, "COMPLETED") != 0;
+}
+
+/*
+ * A task that recurs may have to be made open, and completed after that: it was
+ * sent as it was made, and the completion is still to be sent.
+ */
+static void
+leave_completion(TsDelivery *d)
+{
+	static const TsField fields[] = {TS_STATUS, TS_PERCENT_COMPLETE, TS_COMPLETED_AT};
+
+	for (int i = 0; i < lengthof(fields); i++)
+		d->intent.snap.value[fields[i]] = d->expected.task.value[fields[i]];
+}
+
 /*
  * Completing a recurring task is an operation: the service's object goes on
  * to its next occurrence, and our task follows it.  What was sent of the
@@ -142,11 +166,8 @@ follow_recurrence(const TsDelivery *d, TsLinkRow *row)
 	const TsFieldMask moving = BIT(TS_STATUS) | BIT(TS_PERCENT_COMPLETE) | BIT(TS_COMPLETED_AT) |
 		BIT(TS_START_DATE) | BIT(TS_START_TIME) | BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME) |
 		BIT(TS_RECURRENCE_RULE) | BIT(TS_REMIND_AT);
-	const char *sent = d->intent.snap.value[TS_STATUS];
-	const char *meant = d->expected.task.value[TS_STATUS];
 
-	if (!(d->intent.snap.known & BIT(TS_STATUS)) || sent == NULL ||
-		strcmp(sent, "COMPLETED") != 0 || meant == NULL || strcmp(meant, "COMPLETED") == 0)
+	if (!says_no_completion(d))
 		return false;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 		if ((d->intent.snap.known & moving & BIT(f)) &&
@@ -239,6 +260,8 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *par
 	bool		goes_on;
 
 	note_overruled(w, d, row);
+	if (d->intent.kind == TS_PUSH_CREATE && says_no_completion(d))
+		leave_completion(d);
 	beaten = move_bases(d, row);
 	goes_on = follow_recurrence(d, row);
 	row->linked = true;

@@ -127,14 +127,19 @@ subtest 'the new task is gone before the old one is' => sub {
 	is($world->sql("SELECT project_id FROM tasksync.task WHERE title = 'Sing'"), $a->{project}, '... here as well');
 };
 
-subtest 'more steps than a page' => sub {
-	$graph->set(max_page_size => 5);
-	my ($a, $b) = under_way('Climb', map { "step $_" } 1 .. 12);
-	$world->sync($b);
-	add_step($a, 'Climb', "step $_") foreach 13 .. 14;
-	arrived($a, $b, 'Climb', join ', ', map { "step $_" } 1 .. 14);
-	$graph->set(max_page_size => 100);
-};
+foreach my $expand ('honoured', 'ignored', 'refused')
+{
+	subtest "more steps than a page, \$expand is $expand" => sub {
+		my $name = "Climb $expand";
+
+		$graph->set(max_page_size => 5, expand => $expand, delta_expand => $expand);
+		my ($a, $b) = under_way($name, map { "step $_" } 1 .. 12);
+		$world->sync($b);
+		add_step($a, $name, "step $_") foreach 13 .. 14;
+		arrived($a, $b, $name, join ', ', map { "step $_" } 1 .. 14);
+		$graph->set(max_page_size => 100, expand => 'honoured', delta_expand => 'honoured');
+	};
+}
 
 subtest 'many at once' => sub {
 	my ($a, $b) = map { $world->map_list("Many $_") } qw(A B);

@@ -774,6 +774,16 @@ test_copy_recurrence(void)
 	task.value[TS_RECURRENCE_RULE] = NULL;
 	tap_ok(strstr(copied(&task, from), "recurrence") == NULL, "and none is none");
 
+	/* an occurrence that is done here is yet to be done there */
+	task = decoded(from).task;
+	task.value[TS_STATUS] = "COMPLETED";
+	tap_is(decoded(copied(&task, from)).task.value[TS_STATUS], "TODO", "it is made open");
+	task.value[TS_RECURRENCE_RULE] = NULL;
+	tap_is(decoded(copied(&task, from)).task.value[TS_STATUS], "COMPLETED", "... unless the series ends");
+	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;BYDAY=FR;COUNT=5";
+	tap_is(decoded(copied(&task, psprintf("{\"status\":\"completed\",%s", from + 1))).task.value[TS_STATUS], "COMPLETED", "... or it was done there");
+	task = decoded(from).task;
+
 	/* put off there, or here */
 	from = psprintf("{\"id\":\"T\",\"title\":\"t\",\"dueDateTime\":{\"dateTime\":\"2026-02-01T00:00:00\",\"timeZone\":\"UTC\"},\"recurrence\":{%s,%s}}", weekly, range);
 	task.value[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;COUNT=5";

@@ -499,6 +499,20 @@ is_portable(const TsJson *copy, TsError *err)
 }
 
 /*
+ * Is an occurrence done that was still open where it comes from?  A task that is
+ * made done has no next one: it is made as it was, and what is done about it is
+ * to be sent after that.
+ */
+static bool
+completes_series(const Encoder *e, const TsTask *shown)
+{
+	const char *status = value_of(e, TS_STATUS);
+
+	return shown->value[TS_RECURRENCE_RULE] != NULL && value_of(e, TS_RECURRENCE_RULE) != NULL &&
+		status != NULL && strcmp(status, "COMPLETED") == 0;
+}
+
+/*
  * What a task that moves from another list has there and we have no column for:
  * its steps; and the service's own words for what was not changed here.
  */
@@ -523,10 +537,11 @@ take_along(Encoder *e, const TsTask *shown)
 		put_raw(e, "body", ts_json_raw(body));
 		e->changed &= ~BIT(TS_DESCRIPTION);
 	}
-	if (status != NULL &&
-		ts_value_equal(TS_STATUS, shown->value[TS_STATUS], value_of(e, TS_STATUS)))
+	if (ts_value_equal(TS_STATUS, shown->value[TS_STATUS], value_of(e, TS_STATUS)) ||
+		completes_series(e, shown))
 	{
-		put_raw(e, "status", ts_json_raw(status));
+		if (status != NULL)
+			put_raw(e, "status", ts_json_raw(status));
 		e->changed &= ~BIT(TS_STATUS);
 	}
 	/* put off there, perhaps: it still recurs on the day that it did */
