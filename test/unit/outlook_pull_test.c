@@ -159,6 +159,14 @@ test_snapshots(void)
 		{DELTA, NULL, 200, PAGE("", LINK("deltaLink", "$deltatoken=d"))}, {NULL}
 	});
 	tap_is(c->caps, "{\"if_match\":\"ignored\"}", "and what was learned is forgotten");
+	c = pull("small batches in a full pull", CURSOR("$deltatoken=d"), true, false, "{\"small_batches\":true,\"single_parts\":true}", (GraphReply[]) {
+		{DELTA, NULL, 200, PAGE("", LINK("deltaLink", "$deltatoken=d"))}, {NULL}
+	});
+	tap_is(c->caps, "{\"small_batches\":true,\"single_parts\":true,\"larger_again\":true}", "are kept");
+	c = pull("and in one after it", CURSOR("$deltatoken=d"), false, false, c->caps, (GraphReply[]) {
+		{DELTA "?$deltatoken=d", NULL, 200, PAGE("", LINK("deltaLink", "$deltatoken=e"))}, {NULL}
+	});
+	tap_is(c->caps, "{}", "larger ones are tried again");
 	c = pull("nothing is allowed", NULL, false, false, NULL, (GraphReply[]) {
 		{DELTA, NULL, 403, GRAPH_ERROR("ErrorAccessDenied", "scope")},
 		{"GET " LIST "/tasks" EXPANDED, NULL, 403, GRAPH_ERROR("ErrorAccessDenied", "scope")}, {NULL}
