@@ -179,6 +179,25 @@ subtest 'a service that takes only small batches' => sub {
 	}
 };
 
+# Once it was, once it may be again
+subtest 'a $batch that was not found' => sub {
+	my $m = $world->map_list('No batch', tasks => nine());
+	$graph->mode('graph POST ~batch status 404 times 1');
+	$world->sql("UPDATE tasksync.task SET description = 'edited' WHERE project_id = '$m->{project}'");
+	$world->sync($m);
+	$graph->mode;
+	is((scalar grep { $_->{body}{content} eq 'edited' } $world->tasks_there($m)), 9, 'the writes arrive one by one');
+	like(caps($m), qr/no_batch/, '... and so will others');
+	make_audit_due($m);
+	$world->sync($m);
+	$world->sql("UPDATE tasksync.task SET description = 'edited again' WHERE project_id = '$m->{project}'");
+	$graph->requests;
+	$world->sync($m);
+	cmp_ok((scalar grep { m{/\$batch} } $graph->requests), '>', 0, 'after a full pull it is tried again');
+	is((scalar grep { $_->{body}{content} eq 'edited again' } $world->tasks_there($m)), 9, '... and works');
+	$world->at_rest($m, 'at rest');
+};
+
 subtest 'other errors' => sub {
 	my $other = $world->map_list('Other');
 	my $round = 0;

@@ -87,7 +87,8 @@ forget_sizes(GraphConversation *c)
 /*
  * graph_pull_begin
  *		Goes on from the cursor, or begins at the beginning.  In an audit the
- *		service is asked anew for what it refused.
+ *		service is asked anew for what it refused: asking costs a request, and if
+ *		it refuses again the conversation goes on without.
  */
 void
 graph_pull_begin(GraphConversation *c)
@@ -102,6 +103,9 @@ graph_pull_begin(GraphConversation *c)
 		graph_learn(c, &c->caps.no_delta, false);
 		graph_learn(c, &c->caps.no_delta_expand, false);
 		graph_learn(c, &c->caps.no_expand, false);
+		graph_learn(c, &c->caps.no_batch, false);
+		graph_learn(c, &c->caps.no_steps, false);
+		graph_learn_if_match(c, GRAPH_IF_MATCH_UNKNOWN);
 		graph_learn(c, &c->caps.larger_again, c->caps.small_batches);
 	}
 	else if (c->caps.larger_again)
