@@ -198,6 +198,31 @@ subtest 'a $batch that was not found' => sub {
 	$world->at_rest($m, 'at rest');
 };
 
+# It is the service's fault of the moment, and none of the task's
+subtest 'a look at a task that shows nothing' => sub {
+	$graph->set(if_match => 'ignored');
+	my $m = $world->map_list('Looks', tasks => [ 'One', 'Two' ]);
+	foreach my $mode (qw(empty html array))
+	{
+		$graph->mode("graph GET ~/tasks/[^/?]+\$ $mode times 1");
+		$world->update($m, 'One', "description = '$mode'");
+		is($world->sync_state($m), '00000', "$mode: the sync is done");
+		$graph->mode;
+		is($world->errors($m), '', '... nothing is set aside');
+		is($world->task_there($m, 'One')->{body}{content}, $mode, '... and the edit is there');
+	}
+	$graph->mode('graph GET ~/tasks/ empty');
+	$world->delete($m, 'One');
+	$world->update($m, 'Two', "description = 'kept'");
+	$world->sync_state($m);
+	$graph->mode;
+	is($world->errors($m), '', 'nor is anything when it does so for long');
+	$world->sync($m);
+	is(join(', ', map { "$_->{title} $_->{body}{content}" } $world->tasks_there($m)), 'Two kept', '... and the next sync sends it');
+	$graph->set(if_match => 'honoured');
+	$world->at_rest($m, 'at rest');
+};
+
 subtest 'other errors' => sub {
 	my $other = $world->map_list('Other');
 	my $round = 0;

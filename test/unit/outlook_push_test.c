@@ -176,6 +176,12 @@ test_conditional(void)
 	});
 	came_to(0, TS_OUTCOME_CONFLICT);
 	tap_is(conv->caps, "{}", "then it is tried again what If-Match is worth");
+	push("the look shows nothing", "uu", IGNORED, (GraphReply[]) {
+		{BATCH, NULL, 200, RESPONSES(ANSWER("1", "200", "null") "," ANSWER("2", "200", WHOLE("b", "1")))},
+		{"PATCH " TASK("b"), NULL, 200, WHOLE("b", "2")}, {NULL}
+	});
+	came_to(0, TS_OUTCOME_CONFLICT);
+	came_to(1, TS_OUTCOME_DONE);
 	push("the look fails", "uc", IGNORED, (GraphReply[]) {{"GET " TASK("a"), NULL, 500, ""}, {NULL}});
 	came_to(0, TS_OUTCOME_NOT_SENT);
 	came_to(1, TS_OUTCOME_NOT_SENT);

@@ -339,9 +339,9 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 
 	if (graph_is_missing(a))
 		graph_settle(c, i, TS_OUTCOME_GONE);
-	else if (a->status / 100 != 2 || task_of(a) == NULL)
+	else if (a->status / 100 != 2)
 		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
-	else if (graph_is_version(a->json, p->etag))
+	else if (task_of(a) != NULL && graph_is_version(a->json, p->etag))
 	{
 		/* 412, and it is the version that was named: no condition would ever hold */
 		if (w->suspect)
@@ -349,7 +349,7 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 		w->looked = true;
 	}
 	else
-		graph_settle(c, i, TS_OUTCOME_CONFLICT);	/* to be read with all that belongs to it */
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);	/* or nothing was shown: to be read with all that belongs to it */
 	w->suspect = false;
 }
 
