@@ -9,12 +9,17 @@
  * a value as exactly as we do, they are the same if writing ours would change
  * nothing there.
  *
+ * A listing may show an object as it was before, even one that is gone by now, or
+ * leave one out.  So nothing is reported because of it: what it does not show as
+ * it ought to be is asked for by its id.
+ *
  *-------------------------------------------------------------------------
  */
 #include "api/live.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "lib/qunique.h"
 #include "track/track.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -28,7 +33,7 @@ typedef struct Expected
 	char	   *task_id;
 	char	   *external_id;	/* NULL: not sent yet */
 	TsTask		task;			/* the parent as a task of this list, or none */
-	bool		listed;
+	bool		doubtful;		/* the listing showed it otherwise, or without its text */
 	bool		seen;
 } Expected;
 
@@ -40,7 +45,7 @@ typedef struct Verify
 	Expected   *expected;		/* by external id, those without one last */
 	int			nexpected;
 	bool		listing;
-	const char **fetch;			/* named without their text, or with another than ours */
+	const char **fetch;			/* to be asked for by their ids */
 	int			nfetch;
 	int			maxfetch;
 	MemoryContext batch;
@@ -130,7 +135,7 @@ load_expected(Verify *v)
 
 		e->task_id = ts_col_text(i, 1, NULL);
 		e->external_id = ts_col_text(i, 2, NULL);
-		e->listed = e->seen = false;
+		e->doubtful = e->seen = false;
 		if (!ts_task_from_json(json, strlen(json), &e->task, &err))
 			ts_ereport(&err);
 		pfree(json);
@@ -164,10 +169,34 @@ is_said_already(const Verify *v, const TsTask *local, const TsRemoteTask *remote
 		ts_task_diff(&again.task, &remote->task, p->carries) == 0;
 }
 
-/*
- * "remote" with its parent as a task here.  A listing may show an object as it
- * was before: what differs in one is read once more.
- */
+static void
+fetch_later(Verify *v, const char *external_id)
+{
+	if (v->nfetch == v->maxfetch)
+	{
+		v->maxfetch = Max(64, v->maxfetch * 2);
+		v->fetch = v->fetch ? repalloc(v->fetch, sizeof(char *) * v->maxfetch)
+			: MemoryContextAlloc(v->live->cxt, sizeof(char *) * v->maxfetch);
+	}
+	v->fetch[v->nfetch++] = MemoryContextStrdup(v->live->cxt, external_id);
+}
+
+/* What the listing says of an object has to be confirmed, whatever else it says of it. */
+static void
+doubt(Verify *v, const char *external_id)
+{
+	Expected   *e = find_expected(v, external_id);
+
+	if (e == NULL)
+		fetch_later(v, external_id);
+	else
+	{
+		e->doubtful = true;		/* it is fetched like any that was not seen */
+		e->seen = false;
+	}
+}
+
+/* "remote" with its parent as a task here. */
 static void
 compare(Verify *v, Expected *e, const TsRemoteTask *remote, const char *parent,
 		const TsObservation *obs)
@@ -195,7 +224,7 @@ compare(Verify *v, Expected *e, const TsRemoteTask *remote, const char *parent,
 			continue;
 		if (v->listing)
 		{
-			e->seen = false;
+			doubt(v, e->external_id);
 			return;
 		}
 		put_row(v, e->task_id, e->external_id, ts_field_info[f].name, e->task.value[f],
@@ -207,7 +236,11 @@ compare(Verify *v, Expected *e, const TsRemoteTask *remote, const char *parent,
 static void
 note_stranger(Verify *v, const TsRemoteTask *remote, const TsObservation *obs)
 {
-	if (v->m.direction != TS_TO_PROVIDER)
+	if (v->m.direction == TS_TO_PROVIDER)
+		return;
+	if (v->listing)
+		doubt(v, obs->external_id);
+	else
 		put_row(v, NULL, obs->external_id, "task", NULL, remote->task.value[TS_TITLE]);
 }
 
@@ -231,13 +264,16 @@ check_object(Verify *v, const TsObservation *obs)
 	Expected   *e = find_expected(v, obs->external_id);
 	TsRemoteTask remote = {0};
 	TsError		err = obs->error;
+	bool		readable = !ts_failed(&err) &&
+		v->live->provider->decode(obs->payload, obs->payload_len, &v->opt, &remote, &err);
 
-	if (e && e->seen)
+	if (e && e->doubtful && v->listing)
 		return;
 	if (e)
 		e->seen = true;
-	if (ts_failed(&err) ||
-		!v->live->provider->decode(obs->payload, obs->payload_len, &v->opt, &remote, &err))
+	if (!readable && v->listing)
+		doubt(v, obs->external_id);
+	else if (!readable)
 		put_row(v, e ? e->task_id : NULL, obs->external_id, "task",
 				e ? e->task.value[TS_TITLE] : NULL, err.message);
 	else if (!remote.is_task && e)
@@ -249,24 +285,6 @@ check_object(Verify *v, const TsObservation *obs)
 }
 
 static void
-fetch_later(Verify *v, const char *external_id)
-{
-	Expected   *e = find_expected(v, external_id);
-
-	if (e && e->listed)
-		return;
-	if (e)
-		e->listed = true;
-	if (v->nfetch == v->maxfetch)
-	{
-		v->maxfetch = Max(64, v->maxfetch * 2);
-		v->fetch = v->fetch ? repalloc(v->fetch, sizeof(char *) * v->maxfetch)
-			: MemoryContextAlloc(v->live->cxt, sizeof(char *) * v->maxfetch);
-	}
-	v->fetch[v->nfetch++] = MemoryContextStrdup(v->live->cxt, external_id);
-}
-
-static void
 observed(void *arg, const TsObservation *obs, int n)
 {
 	Verify	   *v = arg;
@@ -274,12 +292,12 @@ observed(void *arg, const TsObservation *obs, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (obs[i].gone || obs[i].foreign)
-			continue;
-		if (obs[i].payload || ts_failed(&obs[i].error))
+		bool		no_task = obs[i].gone || obs[i].foreign;
+
+		if (!no_task && (obs[i].payload || ts_failed(&obs[i].error)))
 			check_object(v, &obs[i]);
-		else
-			fetch_later(v, obs[i].external_id);
+		else if (v->listing && (!no_task || find_expected(v, obs[i].external_id)))
+			doubt(v, obs[i].external_id);
 		MemoryContextReset(v->batch);
 	}
 	MemoryContextSwitchTo(old);
@@ -313,6 +331,8 @@ read_list(Verify *v)
 	for (int i = 0; i < v->nexpected && v->expected[i].external_id; i++)
 		if (!v->expected[i].seen)
 			fetch_later(v, v->expected[i].external_id);
+	qsort(v->fetch, v->nfetch, sizeof(char *), pg_qsort_strcmp);
+	v->nfetch = qunique(v->fetch, v->nfetch, sizeof(char *), pg_qsort_strcmp);
 	op.kind = TS_OP_FETCH;
 	for (int i = 0; i < v->nfetch; i += op.nids)
 	{

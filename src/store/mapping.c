@@ -288,10 +288,18 @@ ts_store_mapping_end(void *db, const TsMapping *m, const TsError *err)
 		" WHERE s.mapping_id = $1 AND s.user_id = $2 AND s.deletions_confirmed_at IS NOT NULL",
 		{UUIDOID, TEXTOID}
 	};
+	/* what was learned of the service since the pull; it may be what keeps the next run from failing */
+	static TsStatement learned = {
+		"UPDATE tasksync.mapping_state s SET caps = $3::jsonb"
+		" WHERE s.mapping_id = $1 AND s.user_id = $2 AND s.caps IS DISTINCT FROM $3::jsonb",
+		{UUIDOID, TEXTOID, TEXTOID}
+	};
 	bool		failed = ts_failed(err);
 
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_text(failed ? err->sqlstate : NULL),
 		   ts_text(failed ? err->message : NULL));
 	if (!failed && m->deletions_confirmed)
 		ts_run(&confirmed, ts_uuid(m->id), ts_text(m->user_id));
+	if (m->caps != NULL)
+		ts_run(&learned, ts_uuid(m->id), ts_text(m->user_id), ts_text(m->caps));
 }

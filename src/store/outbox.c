@@ -179,18 +179,10 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"  AND s.enabled_xid < pg_catalog.pg_snapshot_xmin($3::pg_snapshot)",
 		{UUIDOID, TEXTOID, TEXTOID}
 	};
-	/* what writing taught of the service */
-	static TsStatement learned = {
-		"UPDATE tasksync.mapping_state s SET caps = $3::jsonb"
-		" WHERE s.mapping_id = $1 AND s.user_id = $2 AND s.caps IS DISTINCT FROM $3::jsonb",
-		{UUIDOID, TEXTOID, TEXTOID}
-	};
 	TsDb	   *d = db;
 	const char *uncarried[TS_NFIELDS];
 	int			n = ts_uncarried(d, uncarried);
 
-	if (m->caps != NULL)
-		ts_run(&learned, ts_uuid(m->id), ts_text(m->user_id), ts_text(m->caps));
 	if (d->snapshot == NULL)
 		return;
 	ts_run(&done, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot),

@@ -143,6 +143,86 @@ subtest 'a service that is busy' => sub {
 	set_attempts(1);
 };
 
+sub caps { my ($m) = @_; return $world->sql("SELECT caps FROM tasksync.mapping_state WHERE mapping_id = '$m->{mapping}'") }
+sub make_audit_due { my ($m) = @_; return $world->sql("UPDATE tasksync.mapping_state SET full_at = full_at - interval '2 days' WHERE mapping_id = '$m->{mapping}'") }
+
+# The parts of a batch that it turns away are not those of the moment, but all beyond some number
+subtest 'a service that takes only small batches' => sub {
+	foreach my $account ([ if_match => 'honoured', batch_parallel => 4 ], [ if_match => 'honoured', batch_parallel => 1 ], [ if_match => 'ignored', batch_parallel => 4 ], [ if_match => 'ignored', batch_parallel => 2 ])
+	{
+		my $name = "@$account";
+		my $m = $world->map_list("Small $name", tasks => [ map { "Task $_" } 1 .. 30 ]);
+		$graph->set(@$account);
+		$world->update($m, 'Task 1', "description = 'first'");
+		$world->sync($m);
+		$graph->set(batch_overflow => 'throttled');
+		$world->sql("UPDATE tasksync.task SET description = 'edited' WHERE project_id = '$m->{project}'");
+		$world->sql("INSERT INTO tasksync.task (project_id, title) SELECT '$m->{project}', 'New ' || n FROM generate_series(1, 30) n");
+		$graph->requests;
+		cmp_ok(sync_until_done($m, 3), '>', 0, "$name: done in three runs at the most");
+		my @arrived = grep { m{^ *(?:PATCH|POST) (?!\S*/\$batch).* 20[01]$} } $graph->requests;
+		is(scalar(@arrived), 60, '... each write arrives once');
+		is($world->titles_there($m), join(', ', sort map({ ("Task $_", "New $_") } 1 .. 30)), '... and nothing is there twice');
+
+		# in a full pull, which is due for as long as it fails
+		$world->edit($m, "Task $_", text => 'there') foreach 1 .. 30;
+		make_audit_due($m);
+		is($world->sync_state($m), '00000', '... a full pull keeps to what the service takes');
+		is($world->value($m, 'Task 30', 'description'), 'there', '... and reads everything');
+		cmp_ok(sync_until_done($m, 3), '>', 0, '... as it goes on afterwards');
+		$graph->set(if_match => 'honoured', batch_overflow => 'queued', batch_parallel => 4);
+		make_audit_due($m);
+		$world->sync($m) foreach 1 .. 2;
+		unlike(caps($m), qr/small_batches|single_parts/, '... and it is tried anew after it');
+		$world->at_rest($m, 'at rest');
+		$world->sql("SELECT tasksync.update_mapping('$m->{mapping}', sync_enabled => false)");
+	}
+};
+
+# Once it was, once it may be again
+subtest 'a $batch that was not found' => sub {
+	my $m = $world->map_list('No batch', tasks => nine());
+	$graph->mode('graph POST ~batch status 404 times 1');
+	$world->sql("UPDATE tasksync.task SET description = 'edited' WHERE project_id = '$m->{project}'");
+	$world->sync($m);
+	$graph->mode;
+	is((scalar grep { $_->{body}{content} eq 'edited' } $world->tasks_there($m)), 9, 'the writes arrive one by one');
+	like(caps($m), qr/no_batch/, '... and so will others');
+	make_audit_due($m);
+	$world->sync($m);
+	$world->sql("UPDATE tasksync.task SET description = 'edited again' WHERE project_id = '$m->{project}'");
+	$graph->requests;
+	$world->sync($m);
+	cmp_ok((scalar grep { m{/\$batch} } $graph->requests), '>', 0, 'after a full pull it is tried again');
+	is((scalar grep { $_->{body}{content} eq 'edited again' } $world->tasks_there($m)), 9, '... and works');
+	$world->at_rest($m, 'at rest');
+};
+
+# It is the service's fault of the moment, and none of the task's
+subtest 'a look at a task that shows nothing' => sub {
+	$graph->set(if_match => 'ignored');
+	my $m = $world->map_list('Looks', tasks => [ 'One', 'Two' ]);
+	foreach my $mode (qw(empty html array))
+	{
+		$graph->mode("graph GET ~/tasks/[^/?]+\$ $mode times 1");
+		$world->update($m, 'One', "description = '$mode'");
+		is($world->sync_state($m), '00000', "$mode: the sync is done");
+		$graph->mode;
+		is($world->errors($m), '', '... nothing is set aside');
+		is($world->task_there($m, 'One')->{body}{content}, $mode, '... and the edit is there');
+	}
+	$graph->mode('graph GET ~/tasks/ empty');
+	$world->delete($m, 'One');
+	$world->update($m, 'Two', "description = 'kept'");
+	$world->sync_state($m);
+	$graph->mode;
+	is($world->errors($m), '', 'nor is anything when it does so for long');
+	$world->sync($m);
+	is(join(', ', map { "$_->{title} $_->{body}{content}" } $world->tasks_there($m)), 'Two kept', '... and the next sync sends it');
+	$graph->set(if_match => 'honoured');
+	$world->at_rest($m, 'at rest');
+};
+
 subtest 'other errors' => sub {
 	my $other = $world->map_list('Other');
 	my $round = 0;

@@ -37,6 +37,27 @@ $suite->run(
 	(map { [ expired_delta => $_ ] } qw(410-resyncRequired 410-syncStateNotFound 400-SyncStateNotFound 400-badRequest 404-ErrorItemNotFound)),
 	[ expired_delta => '410-resyncRequired', expired_location => 'off' ]);
 
+# The listing shows a task as it was, and at its end as it is; which one is by chance
+subtest 'verify_mapping reports what is so' => sub {
+	$suite->set(delta_repeat => 'stale', delta_first_removed => 'on', page_size => 1, max_page_size => 1);
+	my $world = OutlookWorld->new($node, $graph, user => 'verified');
+	my $m = $world->map_list('Verified', tasks => [ map { "Task $_" } 1 .. 4 ]);
+	my $reported = sub { return join '; ', sort split /\n/, $world->differences($m) };
+	is($reported->(), '', 'nothing');
+	$world->edit($m, "Task $_", text => 'theirs') foreach 1 .. 4;
+	is($reported->(), join('; ', ('description: - / theirs') x 4), 'edits there') foreach 1 .. 5;
+	$world->sync($m);
+	is($reported->(), '', 'which a sync brings') foreach 1 .. 5;
+	$world->remove($m, 'Task 1');
+	$world->add($m, 'Task 5');
+	is($reported->(), 'task: - / Task 5; task: Task 1 / -', 'what is on one side only') foreach 1 .. 5;
+	$world->edit($m, 'Task 5', text => 'more');
+	$world->remove($m, $_) foreach 'Task 2', 'Task 5';
+	is($reported->(), 'task: Task 1 / -; task: Task 2 / -', 'and what never was on the other') foreach 1 .. 5;
+	$world->sync($m);
+	is($reported->(), '', 'nor is any more') foreach 1 .. 5;
+};
+
 is(join("\n", $graph->violations), '', 'all requests were as they should be');
 
 done_testing();

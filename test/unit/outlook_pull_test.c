@@ -155,10 +155,18 @@ test_snapshots(void)
 		{"GET " LIST "/tasks", NULL, 200, PAGE("", "\"x\":1")}, {NULL}
 	});
 	tap_ok(c->complete, "at once, without $expand");
-	c = pull("an audit asks anew", NULL, true, false, "{\"no_delta\":true,\"if_match\":\"ignored\"}", (GraphReply[]) {
+	c = pull("an audit asks anew", NULL, true, false, "{\"no_delta\":true,\"no_batch\":true,\"no_steps\":true,\"if_match\":\"ignored\"}", (GraphReply[]) {
 		{DELTA, NULL, 200, PAGE("", LINK("deltaLink", "$deltatoken=d"))}, {NULL}
 	});
-	tap_is(c->caps, "{\"if_match\":\"ignored\"}", "and what was learned is forgotten");
+	tap_is(c->caps, "{}", "and what was learned is forgotten");
+	c = pull("small batches in a full pull", CURSOR("$deltatoken=d"), true, false, "{\"small_batches\":true,\"single_parts\":true}", (GraphReply[]) {
+		{DELTA, NULL, 200, PAGE("", LINK("deltaLink", "$deltatoken=d"))}, {NULL}
+	});
+	tap_is(c->caps, "{\"small_batches\":true,\"single_parts\":true,\"larger_again\":true}", "are kept");
+	c = pull("and in one after it", CURSOR("$deltatoken=d"), false, false, c->caps, (GraphReply[]) {
+		{DELTA "?$deltatoken=d", NULL, 200, PAGE("", LINK("deltaLink", "$deltatoken=e"))}, {NULL}
+	});
+	tap_is(c->caps, "{}", "larger ones are tried again");
 	c = pull("nothing is allowed", NULL, false, false, NULL, (GraphReply[]) {
 		{DELTA, NULL, 403, GRAPH_ERROR("ErrorAccessDenied", "scope")},
 		{"GET " LIST "/tasks" EXPANDED, NULL, 403, GRAPH_ERROR("ErrorAccessDenied", "scope")}, {NULL}

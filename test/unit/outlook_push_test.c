@@ -176,6 +176,12 @@ test_conditional(void)
 	});
 	came_to(0, TS_OUTCOME_CONFLICT);
 	tap_is(conv->caps, "{}", "then it is tried again what If-Match is worth");
+	push("the look shows nothing", "uu", IGNORED, (GraphReply[]) {
+		{BATCH, NULL, 200, RESPONSES(ANSWER("1", "200", "null") "," ANSWER("2", "200", WHOLE("b", "1")))},
+		{"PATCH " TASK("b"), NULL, 200, WHOLE("b", "2")}, {NULL}
+	});
+	came_to(0, TS_OUTCOME_CONFLICT);
+	came_to(1, TS_OUTCOME_DONE);
 	push("the look fails", "uc", IGNORED, (GraphReply[]) {{"GET " TASK("a"), NULL, 500, ""}, {NULL}});
 	came_to(0, TS_OUTCOME_NOT_SENT);
 	came_to(1, TS_OUTCOME_NOT_SENT);
@@ -239,6 +245,27 @@ test_batches(void)
 	came_to(0, TS_OUTCOME_NOT_SENT);
 	came_to(1, TS_OUTCOME_DONE);
 	tap_is_int(conv->retry_after, 1, "when to come back");
+	push("a batch of which only a part is taken", "ccccc", NULL, (GraphReply[]) {
+		{BATCH, NULL, 200, RESPONSES(ANSWER("1", "429", "{}") "," ANSWER("2", "201", WHOLE("n", "1")) "," ANSWER("3", "429", "{}") ","
+									 ANSWER("4", "429", "{}") "," ANSWER("5", "429", "{}"))}, {NULL}
+	});
+	came_to(1, TS_OUTCOME_DONE);
+	came_to(4, TS_OUTCOME_NOT_SENT);
+	tap_is(conv->caps, "{\"small_batches\":true}", "they are to be smaller");
+	push("and a small one", "cc", conv->caps, (GraphReply[]) {
+		{BATCH, NULL, 200, RESPONSES(ANSWER("1", "201", WHOLE("n", "1")) "," ANSWER("2", "429", "{}"))}, {NULL}
+	});
+	tap_is(conv->caps, "{\"small_batches\":true,\"single_parts\":true}", "there are to be none");
+	push("none", "cc", conv->caps, (GraphReply[]) {
+		{"POST " LIST "/tasks", NULL, 201, WHOLE("n", "1")}, {"POST " LIST "/tasks", NULL, 201, WHOLE("m", "1")}, {NULL}
+	});
+	push("looked at, and written before the next is looked at", "uuc", "{\"small_batches\":true,\"single_parts\":true,\"if_match\":\"ignored\"}", (GraphReply[]) {
+		{"POST " LIST "/tasks", NULL, 201, WHOLE("n", "1")}, {"GET " TASK("a"), NULL, 200, WHOLE("a", "1")},
+		{"PATCH " TASK("a"), NULL, 200, WHOLE("a", "2")}, {"GET " TASK("b"), NULL, 429, "", NULL, false, 3}, {NULL}
+	});
+	came_to(0, TS_OUTCOME_DONE);
+	came_to(1, TS_OUTCOME_NOT_SENT);
+	came_to(2, TS_OUTCOME_DONE);
 	push("a part is missing", "cc", NULL, (GraphReply[]) {{BATCH, NULL, 200, RESPONSES(ANSWER("2", "201", WHOLE("n", "1")))}, {NULL}});
 	came_to(0, TS_OUTCOME_IN_DOUBT);
 	came_to(1, TS_OUTCOME_DONE);

@@ -29,7 +29,10 @@
 void
 graph_batch_begin(GraphConversation *c)
 {
-	c->batch.size = c->caps.no_batch ? 1 : c->caps.small_batches ? GRAPH_SMALL_BATCH : GRAPH_BATCH;
+	if (c->caps.no_batch || c->caps.single_parts)
+		c->batch.size = 1;
+	else
+		c->batch.size = c->caps.small_batches ? GRAPH_SMALL_BATCH : GRAPH_BATCH;
 }
 
 void
@@ -130,7 +133,7 @@ graph_batch_trouble(GraphConversation *c, const GraphAnswer *a)
 	return true;
 }
 
-/* Were some parts turned away, and others not? */
+/* Were some parts turned away, and others not?  If there were but a few, only one at a time is left. */
 static void
 learn_size(GraphConversation *c)
 {
@@ -139,10 +142,12 @@ learn_size(GraphConversation *c)
 
 	for (int i = 0; i < b->n; i++)
 		nbusy += b->part[i].answer.status == 429;
-	if (nbusy == 0 || nbusy == b->n || b->n <= GRAPH_SMALL_BATCH)
+	if (nbusy == 0 || nbusy == b->n)
 		return;
+	if (c->caps.small_batches && b->n <= GRAPH_SMALL_BATCH)
+		graph_learn(c, &c->caps.single_parts, true);
 	graph_learn(c, &c->caps.small_batches, true);
-	b->size = Min(b->size, GRAPH_SMALL_BATCH);
+	graph_batch_begin(c);
 }
 
 /* A header of a part, names in any case. */

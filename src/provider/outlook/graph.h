@@ -69,6 +69,8 @@ typedef struct GraphCaps
 	bool		no_expand;		/* … nor can the reading of a task */
 	bool		no_batch;
 	bool		small_batches;	/* parts beyond a few are turned away */
+	bool		single_parts;	/* … and beyond the first */
+	bool		larger_again;	/* both were true before a full pull: to be seen anew after it */
 	bool		no_steps;		/* a new task can't have its steps with it */
 	GraphIfMatch if_match;
 } GraphCaps;

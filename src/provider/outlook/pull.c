@@ -72,9 +72,23 @@ begin_round(GraphConversation *c)
 }
 
 /*
+ * Batches may be as large as they were at first.  If they are still too large, a
+ * run fails for it: so it is tried when a full pull is over and kept, and not in
+ * one, that would be due again.
+ */
+static void
+forget_sizes(GraphConversation *c)
+{
+	graph_learn(c, &c->caps.small_batches, false);
+	graph_learn(c, &c->caps.single_parts, false);
+	graph_learn(c, &c->caps.larger_again, false);
+}
+
+/*
  * graph_pull_begin
  *		Goes on from the cursor, or begins at the beginning.  In an audit the
- *		service is asked anew for what it refused.
+ *		service is asked anew for what it refused: asking costs a request, and if
+ *		it refuses again the conversation goes on without.
  */
 void
 graph_pull_begin(GraphConversation *c)
@@ -89,8 +103,13 @@ graph_pull_begin(GraphConversation *c)
 		graph_learn(c, &c->caps.no_delta, false);
 		graph_learn(c, &c->caps.no_delta_expand, false);
 		graph_learn(c, &c->caps.no_expand, false);
-		graph_learn(c, &c->caps.small_batches, false);
+		graph_learn(c, &c->caps.no_batch, false);
+		graph_learn(c, &c->caps.no_steps, false);
+		graph_learn_if_match(c, GRAPH_IF_MATCH_UNKNOWN);
+		graph_learn(c, &c->caps.larger_again, c->caps.small_batches);
 	}
+	else if (c->caps.larger_again)
+		forget_sizes(c);
 	if (c->caps.no_delta)
 		begin_listing(c);
 	else if (delta == NULL)

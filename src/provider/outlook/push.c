@@ -131,17 +131,23 @@ graph_push_begin(GraphConversation *c)
 	push_next(c);
 }
 
-/* The tasks that are to be looked at before anything is sent, as a batch. */
+/* Is it to be looked at before it is sent? */
+static bool
+needs_look(GraphConversation *c, int i)
+{
+	const GraphWrite *w = &c->push.write[i];
+
+	return depends(c, i) &&
+		(w->suspect || (!w->looked && w->carry == NULL &&
+						c->caps.if_match != GRAPH_IF_MATCH_HONOURED));
+}
+
 static void
 add_looks(GraphConversation *c)
 {
 	for (int i = 0; i < c->base.op->npush; i++)
 	{
-		const GraphWrite *w = &c->push.write[i];
-
-		if (depends(c, i) &&
-			(w->suspect || (!w->looked && w->carry == NULL &&
-							c->caps.if_match != GRAPH_IF_MATCH_HONOURED)))
+		if (needs_look(c, i))
 			graph_batch_add(c, i, "GET", graph_task_path(c, graph_push_at(c, i)->external_id), NULL, NULL);
 	}
 }
@@ -160,7 +166,7 @@ add_writes(GraphConversation *c)
 		const TsPush *p = graph_push_at(c, i);
 		const char *body = c->push.write[i].body;
 
-		if (p->outcome != TS_OUTCOME_PENDING || c->push.write[i].suspect)
+		if (p->outcome != TS_OUTCOME_PENDING || needs_look(c, i) || c->push.write[i].carry != NULL)
 			continue;
 		if (p->kind == TS_PUSH_CREATE)
 			graph_batch_add(c, i, "POST", psprintf("%s/tasks", c->list), NULL, body);
@@ -183,7 +189,11 @@ anything_depends(GraphConversation *c)
 	return false;
 }
 
-/* The next step, from what is still open. */
+/*
+ * The next step, from what is still open.  What was looked at is written as soon
+ * as it fills a batch, before others are looked at: if they are turned away, it
+ * has arrived.
+ */
 static void
 push_next(GraphConversation *c)
 {
@@ -196,16 +206,21 @@ push_next(GraphConversation *c)
 			c->step = &probe_step;
 			return;
 		}
-		add_looks(c);
-		if (c->batch.n > 0)
+		add_writes(c);
+		if (c->batch.n < c->batch.size)
 		{
-			c->step = &look_step;
-			return;
+			graph_batch_clear(c);
+			add_looks(c);
+			if (c->batch.n > 0)
+			{
+				c->step = &look_step;
+				return;
+			}
+			c->step = graph_carry_next(c);
+			if (c->step != NULL)
+				return;
 		}
 	}
-	c->step = graph_carry_next(c);
-	if (c->step != NULL)
-		return;
 	add_writes(c);
 	if (c->batch.n > 0)
 		c->step = &write_step;
@@ -324,9 +339,9 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 
 	if (graph_is_missing(a))
 		graph_settle(c, i, TS_OUTCOME_GONE);
-	else if (a->status / 100 != 2 || task_of(a) == NULL)
+	else if (a->status / 100 != 2)
 		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
-	else if (graph_is_version(a->json, p->etag))
+	else if (task_of(a) != NULL && graph_is_version(a->json, p->etag))
 	{
 		/* 412, and it is the version that was named: no condition would ever hold */
 		if (w->suspect)
@@ -334,7 +349,7 @@ looked(GraphConversation *c, int i, const GraphAnswer *a)
 		w->looked = true;
 	}
 	else
-		graph_settle(c, i, TS_OUTCOME_CONFLICT);	/* to be read with all that belongs to it */
+		graph_settle(c, i, TS_OUTCOME_CONFLICT);	/* or nothing was shown: to be read with all that belongs to it */
 	w->suspect = false;
 }
 

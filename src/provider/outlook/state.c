@@ -21,6 +21,8 @@ static const struct
 	{"no_expand", offsetof(GraphCaps, no_expand)},
 	{"no_batch", offsetof(GraphCaps, no_batch)},
 	{"small_batches", offsetof(GraphCaps, small_batches)},
+	{"single_parts", offsetof(GraphCaps, single_parts)},
+	{"larger_again", offsetof(GraphCaps, larger_again)},
 	{"no_steps", offsetof(GraphCaps, no_steps)},
 };
 
