@@ -13,9 +13,12 @@
 #include "secret/secret.h"
 #include "store/backend.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "worker/failpoint.h"
 #include "worker/mailbox.h"
 #include "worker/token.h"
+
+#define PATIENCE_MS 3000		/* of those who wait for tokens that are there, and can't be recorded */
 
 typedef struct Waiter
 {
@@ -35,7 +38,7 @@ typedef struct Errand
 	TsLogin		login;
 	TsRequest	request;
 	TsOAuthGrant tokens;
-	bool		unrecorded;		/* tokens came, and are not committed yet */
+	TimestampTz unrecorded_at;	/* tokens came, and could not be committed yet: since when */
 	bool		is_fresh;		/* somebody else had a new one before */
 	TsError		error;
 	Waiter	   *waiters;
@@ -53,6 +56,18 @@ ts_tokens_begin(TsNet *net, MemoryContext cxt)
 	the_cxt = cxt;
 }
 
+static void
+tell_waiters(Errand *e, const TsError *err)
+{
+	while (e->waiters)
+	{
+		Waiter	   *w = e->waiters;
+
+		e->waiters = w->next;
+		w->done(w->arg, err);
+	}
+}
+
 /*
  * The end of an errand: everybody who waits is told.  (They may start another.)
  */
@@ -64,13 +79,7 @@ end_errand(Errand *e, const TsError *err)
 	while (*at != e)
 		at = &(*at)->next;
 	*at = e->next;
-	while (e->waiters)
-	{
-		Waiter	   *w = e->waiters;
-
-		e->waiters = w->next;
-		w->done(w->arg, err);
-	}
+	tell_waiters(e, err);
 	ts_secret_wipe(e->login.secret.json);
 	ts_secret_wipe(e->code);
 	ts_secret_wipe(e->tokens.access_token);
@@ -100,7 +109,11 @@ record_body(void *arg)
 		ts_credentials_changed(e->account_id, &e->error);
 }
 
-/* The tokens are committed before they are used, or tried again later. */
+/*
+ * The tokens are committed before they are used, or tried again later.  What is in
+ * the way, a transaction that has changed the account, may stay for long: whoever
+ * waits is not kept waiting with it.
+ */
 static void
 record(Errand *e)
 {
@@ -112,9 +125,22 @@ record(Errand *e)
 		end_errand(e, ts_failed(&e->error) ? &e->error : NULL);
 	else
 	{
-		if (!e->unrecorded)
+		TimestampTz now = GetCurrentTimestamp();
+
+		if (e->unrecorded_at == 0)
+		{
 			ereport(LOG, (errmsg("could not record new tokens yet: %s", err.message)));
-		e->unrecorded = true;
+			e->unrecorded_at = now;
+		}
+		if (TimestampDifferenceExceeds(e->unrecorded_at, now, PATIENCE_MS))
+		{
+			ts_error(&e->error, "55P03", "could not record the new tokens of account \"%s\" yet",
+					 e->account_id);
+			ts_error_detail(&e->error, "%s", err.message);
+			ts_error_hint(&e->error, "Another transaction has changed the account: end it.");
+			tell_waiters(e, &e->error);
+			memset(&e->error, 0, sizeof(e->error));
+		}
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -325,7 +351,7 @@ next_letter_body(void *arg)
 	l->letter = ts_mailbox_next(&l->ask);
 }
 
-void
+bool
 ts_tokens_tend(void)
 {
 	TsError		err = {0};
@@ -334,7 +360,7 @@ ts_tokens_tend(void)
 	for (Errand *e = errands, *following; e; e = following)
 	{
 		following = e->next;
-		if (e->unrecorded)
+		if (e->unrecorded_at != 0)
 			record(e);
 	}
 	while (ts_in_transaction(next_letter_body, &next, &err) && next.letter)
@@ -352,6 +378,10 @@ ts_tokens_tend(void)
 			run_errand(e);
 		}
 	}
+	for (Errand *e = errands; e; e = e->next)
+		if (e->unrecorded_at != 0)
+			return true;
+	return false;
 }
 
 /*

@@ -31,8 +31,11 @@ extern void ts_tokens_refresh(const char *account_id, const char *user_id, int g
 /* Nobody waits any more: "done" will not be called with this arg. */
 extern void ts_tokens_forget(const void *arg);
 
-/* The letters of backends; and answers that could not be committed, once more. */
-extern void ts_tokens_tend(void);
+/*
+ * The letters of backends; and answers that could not be committed, once more.
+ * True: some still could not, and it is to be called again soon.
+ */
+extern bool ts_tokens_tend(void);
 
 /*
  * One look whether a person has allowed a device (a job of kind OAUTH).

@@ -266,9 +266,9 @@ look_for_work(Worker *w)
 	Round		r = {w};
 	TsError		err = {0};
 	MemoryContext old = MemoryContextSwitchTo(w->round);
+	bool		unrecorded = ts_tokens_tend();
 
 	w->sleep_ms = FAILED_MS;
-	ts_tokens_tend();
 	if (!take_over(w))
 		 /* it was logged */ ;
 	else if (!ts_in_transaction(round_body, &r, &err))
@@ -282,7 +282,7 @@ look_for_work(Worker *w)
 		 * transaction: that is no reason to ask without a pause.
 		 */
 		w->sleep_ms = r.njobs > 0 ? r.next_due : Max(r.next_due, LOCKED_MS);
-		if (w->norphans > 0)
+		if (w->norphans > 0 || unrecorded)
 			w->sleep_ms = Min(w->sleep_ms, LOCKED_MS);
 		MemoryContextSwitchTo(w->cxt);
 		cancel_runners(w, &r);

@@ -106,6 +106,26 @@ is(sqlstate($node, sprintf $together, refreshable()), '55000', 'a token can be h
 cmp_ok(time - $before, '<', 3, '... which is said at once');
 is(sqlstate($node, sprintf $together, token_only()), '00000', 'a token that is there will do');
 is(sqlstate($node, "BEGIN; SELECT tasksync.set_credentials('$account', '" . refreshable() . "'); SAVEPOINT s; SELECT authorize_url FROM tasksync.begin_oauth('$account', 'CODE'); RELEASE s; SELECT tasksync.finish_oauth('$account', 'x'); COMMIT"), '55000', 'the same for a code');
+# Somebody's transaction holds the account: tokens that came can't be recorded
+set_credentials(refreshable());
+sync($node, $provider);
+foreach my $seconds (1, 6)
+{
+	my $holder = $node->background_psql('tasks');
+	$holder->query_safe("BEGIN; UPDATE tasksync.connected_account SET label = label WHERE id = '$account'");
+	$graph->control('expire_access');
+	my $out = '';
+	my $call = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('tasks'), '-c', "SELECT count(*) FROM tasksync.task_lists('$provider')" ], '>', \$out, '2>', \$out);
+	sleep $seconds;
+	$call->finish if $seconds > 5;
+	$holder->query_safe('ROLLBACK');
+	$holder->quit;
+	$call->finish if $seconds <= 5;
+	like($out, $seconds > 5 ? qr/55P03: could not record the new tokens.*HINT:.*end it/s : qr/^\d+$/, "an account that is held for $seconds s");
+	ok(wait_until($node, "SELECT count(*) > 0 FROM tasksync.task_lists('$provider')"), '... the tokens are not lost');
+}
+is(status(), 'OK', '... and the account is well');
+
 is(join("\n", $graph->violations), '', 'all requests were as they should be');
 
 done_testing();
