@@ -135,6 +135,8 @@ tasksync_encode_task(PG_FUNCTION_ARGS)
 	payload = provider->encode(&task, changed, onto, onto_len, &opt, &err);
 	if (payload == NULL)
 		ts_ereport(&err);
+	if (provider->shown)
+		payload = provider->shown(payload, strlen(payload));
 	PG_RETURN_TEXT_P(cstring_to_text(payload));
 }
 

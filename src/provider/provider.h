@@ -223,6 +223,12 @@ typedef struct TsProvider
 	char	   *(*encode) (const TsTask *task, TsFieldMask changed,
 						   const char *onto, size_t onto_len,
 						   const TsCodecOptions *opt, TsError *err);
+
+	/*
+	 * What was encoded, without what the provider keeps in it for itself.
+	 * Optional: without it there is nothing of that kind.
+	 */
+	char	   *(*shown) (const char *payload, size_t len);
 } TsProvider;
 
 /* The public face of every conversation; a provider's own struct begins with it. */

@@ -49,7 +49,7 @@ WHERE line !~ '^(DTSTAMP|CREATED|LAST-MODIFIED)';
 SELECT type, name, carries, capabilities FROM tasksync.provider_types WHERE type = 'OUTLOOK';
 \set object '{"@odata.etag":"W/\\"1\\"","id":"AAMk=","title":"Paint the fence","status":"waitingOnOthers","importance":"high","isReminderOn":false,"dueDateTime":{"dateTime":"2026-02-28T23:00:00.0000000","timeZone":"UTC"},"body":{"content":"<p>white<br>twice</p>","contentType":"html"},"recurrence":{"pattern":{"type":"relativeMonthly","interval":1,"daysOfWeek":["friday"],"index":"last"},"range":{"type":"noEnd","startDate":"2026-03-01"}},"categories":["garden"],"x":1.50}'
 SELECT key, value FROM jsonb_each(tasksync.decode_task('OUTLOOK', :'object')) WHERE value <> 'null' ORDER BY key COLLATE "C";
--- onto an object: what is to be sent is beside it, and only what changed
+-- onto an object: what changed is in place, all else survives
 SELECT tasksync.encode_task('OUTLOOK', '{"title": "Paint it", "due_date": "2026-03-02", "status": "IN_PROGRESS"}', :'object');
 SELECT tasksync.encode_task('OUTLOOK', tasksync.decode_task('OUTLOOK', :'object'), :'object') = :'object' AS same;
 SELECT tasksync.encode_task('OUTLOOK', '{"title": " ", "priority": "MEDIUM", "remind_at": "2026-03-01 09:00+01"}');

@@ -208,8 +208,7 @@ dress(GraphConversation *c)
 
 		initStringInfo(&whole);
 		ts_json_open(&whole);
-		for (const TsJson *m = task->first; m != NULL; m = m->next)
-			ts_json_put_raw(&whole, m->name, m->raw, m->raw_len);
+		ts_json_put_members(&whole, task, NULL);
 		for (int k = 0; k < GRAPH_NBELONGINGS; k++)
 		{
 			if (bare->belongings[k] != NULL && ts_json_get(task, graph_belongings[k]) == NULL)

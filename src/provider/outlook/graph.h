@@ -11,6 +11,7 @@
  *		pull.c		what changed in a list: delta queries, else a listing
  *		fetch.c		these tasks, whole
  *		push.c		tasks created, changed, deleted
+ *		carry.c		what a task that moved has left behind, before it is deleted
  *		batch.c		many small requests in one ($batch)
  *
  * Several things about the service are not documented, or documented in two

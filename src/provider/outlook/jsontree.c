@@ -375,6 +375,28 @@ ts_json_put_raw(StringInfo out, const char *name, const char *raw, size_t len)
 }
 
 void
+ts_json_put_members(StringInfo out, const TsJson *object, const char *without)
+{
+	for (const TsJson *m = object->first; m != NULL; m = m->next)
+	{
+		if (without == NULL || strcmp(m->name, without) != 0)
+			ts_json_put_raw(out, m->name, m->raw, m->raw_len);
+	}
+}
+
+char *
+ts_json_without(const TsJson *object, const char *name)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	ts_json_open(&out);
+	ts_json_put_members(&out, object, name);
+	ts_json_close(&out);
+	return out.data;
+}
+
+void
 ts_json_put_string(StringInfo out, const char *name, const char *value)
 {
 	StringInfoData quoted;

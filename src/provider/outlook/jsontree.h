@@ -63,6 +63,8 @@ extern bool ts_json_same(const TsJson *a, const TsJson *b);
 extern void ts_json_open(StringInfo out);
 extern void ts_json_close(StringInfo out);
 extern void ts_json_put_raw(StringInfo out, const char *name, const char *raw, size_t len);
+extern void ts_json_put_members(StringInfo out, const TsJson *object, const char *without);	/* all but one; NULL: all */
+extern char *ts_json_without(const TsJson *object, const char *name);
 extern void ts_json_put_string(StringInfo out, const char *name, const char *value);
 
 #endif							/* TASKSYNC_JSONTREE_H */

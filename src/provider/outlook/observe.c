@@ -111,8 +111,7 @@ graph_see_written(const TsJson *task, const char *id, const char *sent, size_t s
 
 	initStringInfo(&whole);
 	ts_json_open(&whole);
-	for (const TsJson *m = task->first; m != NULL; m = m->next)
-		ts_json_put_raw(&whole, m->name, m->raw, m->raw_len);
+	ts_json_put_members(&whole, task, NULL);
 	for (int i = 0; i < GRAPH_NBELONGINGS; i++)
 	{
 		const TsJson *old = ts_json_get_kind(known, graph_belongings[i], TS_JSON_ARRAY);

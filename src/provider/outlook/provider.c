@@ -79,4 +79,5 @@ const TsProvider ts_outlook_provider = {
 	.response = graph_response,
 	.decode = ts_todo_decode,
 	.encode = ts_todo_encode,
+	.shown = ts_todo_shown,
 };

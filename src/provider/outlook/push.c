@@ -59,18 +59,8 @@ static char *
 without_steps(const char *body)
 {
 	TsError		err = {0};
-	const TsJson *root = ts_json_parse(body, strlen(body), &err);
-	StringInfoData out;
 
-	initStringInfo(&out);
-	ts_json_open(&out);
-	for (const TsJson *m = root->first; m != NULL; m = m->next)
-	{
-		if (strcmp(m->name, "checklistItems") != 0)
-			ts_json_put_raw(&out, m->name, m->raw, m->raw_len);
-	}
-	ts_json_close(&out);
-	return out.data;
+	return ts_json_without(ts_json_parse(body, strlen(body), &err), "checklistItems");
 }
 
 /* Does the new task have steps?  They are left out where they are known to be refused. */

@@ -42,6 +42,7 @@ extern char *ts_todo_encode(const TsTask *task, TsFieldMask changed, const char 
 							size_t onto_len, const TsCodecOptions *opt, TsError *err);
 
 /* What of a payload that was encoded is to be sent: JSON, or NULL for nothing. */
+extern char *ts_todo_shown(const char *payload, size_t len);
 extern char *ts_todo_body(const char *payload, size_t len, TsError *err);
 
 /* ---------- within the codec ---------- */

@@ -629,6 +629,20 @@ ts_todo_encode(const TsTask *task, TsFieldMask changed, const char *onto, size_t
 }
 
 /*
+ * ts_todo_shown
+ *		A payload that was encoded, as the service would show it: without the patch.
+ */
+char *
+ts_todo_shown(const char *payload, size_t len)
+{
+	TsError		err = {0};
+	const TsJson *root = ts_json_parse(payload, len, &err);
+
+	return ts_json_get(root, TS_TODO_PATCH) != NULL ? ts_json_without(root, TS_TODO_PATCH)
+		: pnstrdup(payload, len);
+}
+
+/*
  * ts_todo_body
  *		What of a payload that was encoded is to be sent.
  *
