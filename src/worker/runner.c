@@ -192,15 +192,27 @@ on_data(void *arg, const char *chunk, size_t len)
 	MemoryContextSwitchTo(old);
 }
 
+/* A login of a device has ended. */
+static void
+on_login(void *arg, const TsError *err)
+{
+	TsRunner   *run = arg;
+	MemoryContext old = MemoryContextSwitchTo(run->cxt);
+
+	if (err)
+		ts_error_copy(&run->failure, err, run->cxt);
+	finish(run, err ? &run->failure : NULL, false);
+	MemoryContextSwitchTo(old);
+}
+
 static void
 take_answer(TsRunner *run, const TsResponse *resp)
 {
-	TsError		err = {0};
-
 	if (run->poll)
 	{
-		run->look_again = ts_device_answer(run->poll, &run->request, resp, &err);
-		finish(run, &err, false);
+		run->look_again = ts_device_answer(run->poll, &run->request, resp, on_login, run);
+		if (run->look_again > 0)
+			finish(run, NULL, false);
 		return;
 	}
 	if (run->cycle)

@@ -34,7 +34,8 @@ typedef struct Errand
 	char	   *account_id;
 	char	   *user_id;
 	int			grant;			/* REFRESH: this one will not do any more */
-	char	   *code;			/* what a person has brought; NULL: a refresh */
+	char	   *code;			/* what a person has brought, or NULL */
+	const char *member;			/* of the credentials: what the tokens are had for */
 	TsLogin		login;
 	TsRequest	request;
 	TsOAuthGrant tokens;
@@ -89,24 +90,33 @@ end_errand(Errand *e, const TsError *err)
 	MemoryContextDelete(e->cxt);
 }
 
+/* What tokens are had for. */
+#define REFRESH	"refresh_token"
+#define CODE	"code_verifier"
+#define DEVICE	"device_code"
+
 /* What the login left to be thrown away, once there are tokens. */
 #define LOGIN_IS_OVER \
 	"{\"device_code\": null, \"device_interval\": null, \"device_expires_at\": null," \
 	" \"code_verifier\": null, \"login_state\": null}"
 
+static bool
+is_login(const Errand *e)
+{
+	return strcmp(e->member, REFRESH) != 0;
+}
+
 static void
 record_body(void *arg)
 {
 	Errand	   *e = arg;
+	bool		granted = ts_login_granted(&e->login, e->member, &e->tokens,
+										   is_login(e) ? LOGIN_IS_OVER : NULL);
 
-	if (ts_login_granted(&e->login, e->code ? "code_verifier" : "refresh_token", &e->tokens,
-						 e->code ? LOGIN_IS_OVER : NULL))
-	{
-		if (e->code)
-			ts_account_is_due(e->account_id, e->user_id);
-	}
-	else if (e->code)
-		ts_credentials_changed(e->account_id, &e->error);
+	if (granted && is_login(e))
+		ts_account_is_due(e->account_id, e->user_id);
+	else if (is_login(e))
+		ts_error(&e->error, "55000", "the login was given up for another one");
 }
 
 /*
@@ -132,7 +142,8 @@ record(Errand *e)
 			ereport(LOG, (errmsg("could not record new tokens yet: %s", err.message)));
 			e->unrecorded_at = now;
 		}
-		if (TimestampDifferenceExceeds(e->unrecorded_at, now, PATIENCE_MS))
+		if (strcmp(e->member, DEVICE) != 0 &&
+			TimestampDifferenceExceeds(e->unrecorded_at, now, PATIENCE_MS))
 		{
 			ts_error(&e->error, "55P03", "could not record the new tokens of account \"%s\" yet",
 					 e->account_id);
@@ -167,7 +178,7 @@ answered(void *arg, const TsResponse *resp)
 			record(e);
 			break;
 		case TS_OAUTH_REFUSED:
-			if (e->code == NULL)
+			if (!is_login(e))
 				(void) ts_in_transaction(refused_body, e, &ignored);
 			end_errand(e, &e->error);
 			break;
@@ -249,6 +260,7 @@ make_errand(const char *account_id, const char *user_id, int grant, const char *
 	e->user_id = MemoryContextStrdup(cxt, user_id);
 	e->grant = grant;
 	e->code = code ? MemoryContextStrdup(cxt, code) : NULL;
+	e->member = code ? CODE : REFRESH;
 	e->next = errands;
 	errands = e;
 	return e;
@@ -288,7 +300,7 @@ ts_tokens_refresh(const char *account_id, const char *user_id, int grant, TsToke
 				  void *arg)
 {
 	for (Errand *e = errands; e; e = e->next)
-		if (e->code == NULL && strcmp(e->account_id, account_id) == 0 &&
+		if (!is_login(e) && strcmp(e->account_id, account_id) == 0 &&
 			strcmp(e->user_id, user_id) == 0)
 		{
 			add_waiter(e, done, arg);
@@ -394,9 +406,7 @@ struct TsDevicePoll
 	char	   *account_id;
 	const TsJob *job;
 	TsRequest  *request;
-	TsOAuthGrant tokens;
 	int			interval;		/* seconds */
-	bool		is_over;		/* another login was begun, or this one ended */
 	TsError		error;
 };
 
@@ -416,7 +426,7 @@ device_body(void *arg)
 
 	if (!ts_login_load(poll->account_id, poll->job->user_id, &poll->login, &poll->error))
 		return;
-	code = device_member(poll, "device_code");
+	code = device_member(poll, DEVICE);
 	expires_at = device_member(poll, "device_expires_at");
 	interval = device_member(poll, "device_interval");
 	if (code == NULL || expires_at == NULL || interval == NULL)
@@ -451,14 +461,23 @@ ts_device_request(const TsJob *job, TsRequest *req, TsError *err)
 	return poll;
 }
 
+/* The tokens of a device, which can be had once: an errand that is to be recorded. */
 static void
-granted_body(void *arg)
+granted(const TsDevicePoll *poll, const TsOAuthGrant *tokens, TsTokenDone done, void *arg)
 {
-	TsDevicePoll *poll = arg;
+	Errand	   *e = make_errand(poll->account_id, poll->job->user_id, 0, NULL);
+	MemoryContext old = MemoryContextSwitchTo(e->cxt);
 
-	poll->is_over = !ts_login_granted(&poll->login, "device_code", &poll->tokens, LOGIN_IS_OVER);
-	if (!poll->is_over)
-		ts_account_is_due(poll->account_id, poll->job->user_id);
+	e->member = DEVICE;
+	e->login.secret.account_id = e->account_id;
+	e->login.secret.user_id = e->user_id;
+	e->login.secret.json = pstrdup(poll->login.secret.json);
+	e->tokens = *tokens;
+	e->tokens.access_token = pstrdup(tokens->access_token);
+	e->tokens.refresh_token = tokens->refresh_token ? pstrdup(tokens->refresh_token) : NULL;
+	MemoryContextSwitchTo(old);
+	add_waiter(e, done, arg);
+	record(e);
 }
 
 /* What a look leaves behind: it is to be done less often. */
@@ -468,7 +487,7 @@ slower_body(void *arg)
 	TsDevicePoll *poll = arg;
 	char	   *json;
 
-	if (!ts_secret_renew(&poll->login.secret, "device_code"))
+	if (!ts_secret_renew(&poll->login.secret, DEVICE))
 		return;
 	json = ts_secret_patched(poll->login.secret.json,
 							 psprintf("{\"device_interval\": %d}", poll->interval));
@@ -477,17 +496,20 @@ slower_body(void *arg)
 }
 
 int
-ts_device_answer(TsDevicePoll *poll, const TsRequest *req, const TsResponse *resp, TsError *err)
+ts_device_answer(TsDevicePoll *poll, const TsRequest *req, const TsResponse *resp,
+				 TsTokenDone done, void *arg)
 {
+	TsOAuthGrant tokens;
+	TsError		err = {0};
 	TsError		ignored = {0};
 
-	switch (ts_oauth_read_grant(req, resp, &poll->tokens, err))
+	switch (ts_oauth_read_grant(req, resp, &tokens, &err))
 	{
 		case TS_OAUTH_GRANTED:
-			if (ts_in_transaction(granted_body, poll, err) && poll->is_over)
-				ts_error(err, "55000", "the login was given up for another one");
+			granted(poll, &tokens, done, arg);
 			break;
 		case TS_OAUTH_REFUSED:
+			done(arg, &err);
 			break;
 		case TS_OAUTH_PENDING:
 			return poll->interval;
@@ -496,11 +518,10 @@ ts_device_answer(TsDevicePoll *poll, const TsRequest *req, const TsResponse *res
 			(void) ts_in_transaction(slower_body, poll, &ignored);
 			return poll->interval;
 		case TS_OAUTH_TROUBLE:
-			memset(err, 0, sizeof(*err));
 			return poll->interval * 2;
 	}
 	ts_secret_wipe(poll->login.secret.json);
-	ts_secret_wipe(poll->tokens.access_token);
-	ts_secret_wipe(poll->tokens.refresh_token);
+	ts_secret_wipe(tokens.access_token);
+	ts_secret_wipe(tokens.refresh_token);
 	return 0;
 }

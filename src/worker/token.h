@@ -42,13 +42,13 @@ extern bool ts_tokens_tend(void);
  *
  * ts_device_request: the request, in a transaction of its own; false with err set
  *		when there is nothing to ask for any more.
- * ts_device_answer: what became of it; 0 when it is over (with err set if in
- *		failure), else the seconds until the next look.
+ * ts_device_answer: the seconds until the next look; 0 when there is to be none,
+ *		and "done" is told what became of it, as soon as that is committed.
  */
 typedef struct TsDevicePoll TsDevicePoll;
 
 extern TsDevicePoll *ts_device_request(const TsJob *job, TsRequest *req, TsError *err);
 extern int	ts_device_answer(TsDevicePoll *poll, const TsRequest *req, const TsResponse *resp,
-							 TsError *err);
+							 TsTokenDone done, void *arg);
 
 #endif							/* TASKSYNC_TOKEN_H */

@@ -125,6 +125,17 @@ foreach my $seconds (1, 6)
 	ok(wait_until($node, "SELECT count(*) > 0 FROM tasksync.task_lists('$provider')"), '... the tokens are not lost');
 }
 is(status(), 'OK', '... and the account is well');
+set_credentials("{\"client_id\": \"$app\"}");
+$code = sql($node, "SELECT user_code FROM tasksync.begin_oauth('$account')");
+my $holder = $node->background_psql('tasks');
+$holder->query_safe("BEGIN; UPDATE tasksync.connected_account SET label = label WHERE id = '$account'");
+$graph->control('approve_device', user_code => $code);
+sleep 5;
+is(sql($node, "SELECT tasksync.finish_oauth('$account')"), 'f', 'a device that was allowed while the account is held');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+ok(wait_until($node, "SELECT tasksync.finish_oauth('$account')"), '... is known when it is free');
+is(sql($node, "SELECT tasksync.validate_connection('$provider')"), 't', '... and works');
 
 is(join("\n", $graph->violations), '', 'all requests were as they should be');
 
