@@ -134,6 +134,17 @@ make_pushes(void)
 	memcpy(pushes, all, sizeof(pushes));
 }
 
+/* Tasks that were made anew in another list, and are to be deleted. */
+static void
+make_moves(void)
+{
+	for (int i = 0; i < lengthof(pushes); i++)
+		pushes[i] = (TsPush) {
+			.kind = TS_PUSH_DELETE,.external_id = psprintf("b%d", i),.etag = "W/\"1\"",
+			.target_list = "L=2",.target_id = psprintf("n%d", i)
+		};
+}
+
 static TsOp
 choose_op(const char *letters, const char *cursor, const char *caps)
 {
@@ -155,8 +166,12 @@ choose_op(const char *letters, const char *cursor, const char *caps)
 			op.nids = letters[1] == '1' ? 1 : lengthof(ids);
 			break;
 		case 'w':
+		case 'm':
 			op.kind = TS_OP_PUSH;
-			make_pushes();
+			if (letters[0] == 'w')
+				make_pushes();
+			else
+				make_moves();
 			op.push = pushes;
 			op.npush = letters[1] >= '1' && letters[1] <= '4' ? letters[1] - '0' : lengthof(pushes);
 			break;

@@ -137,7 +137,14 @@ take_steps(GraphConversation *c, int i, const GraphAnswer *a)
 	keep_steps(carry->stage == GRAPH_CARRY_NEW ? &carry->there : &carry->here, value);
 	next = graph_page_link(c, a, "@odata.nextLink");
 	carry->page = next ? pstrdup(next) : NULL;
-	if (ts_failed(&c->base.error) || (next && !graph_set_add(c, &carry->pages, next)))
+	if (ts_failed(&c->base.error))
+	{
+		/* it leads elsewhere, which is no reason not to write the others */
+		graph_push_at(c, i)->error = c->base.error;
+		memset(&c->base.error, 0, sizeof(c->base.error));
+		graph_settle(c, i, TS_OUTCOME_REFUSED);
+	}
+	else if (next && !graph_set_add(c, &carry->pages, next))
 		put_off(c, i);
 	else if (next == NULL)
 		carry->stage++;
