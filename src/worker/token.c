@@ -20,6 +20,11 @@
 
 #define PATIENCE_MS 3000		/* of those who wait for tokens that are there, and can't be recorded */
 
+/* What tokens are had for: a member of the credentials. */
+#define REFRESH	"refresh_token"
+#define CODE	"code_verifier"
+#define DEVICE	"device_code"
+
 typedef struct Waiter
 {
 	TsTokenDone done;
@@ -35,7 +40,7 @@ typedef struct Errand
 	char	   *user_id;
 	int			grant;			/* REFRESH: this one will not do any more */
 	char	   *code;			/* what a person has brought, or NULL */
-	const char *member;			/* of the credentials: what the tokens are had for */
+	const char *member;			/* what the tokens are had for: REFRESH … */
 	TsLogin		login;
 	TsRequest	request;
 	TsOAuthGrant tokens;
@@ -71,6 +76,7 @@ tell_waiters(Errand *e, const TsError *err)
 
 /*
  * The end of an errand: everybody who waits is told.  (They may start another.)
+ * Not to be called in its own context, which goes with it.
  */
 static void
 end_errand(Errand *e, const TsError *err)
@@ -89,11 +95,6 @@ end_errand(Errand *e, const TsError *err)
 		explicit_bzero(unconstify(char *, e->request.body), e->request.body_len);
 	MemoryContextDelete(e->cxt);
 }
-
-/* What tokens are had for. */
-#define REFRESH	"refresh_token"
-#define CODE	"code_verifier"
-#define DEVICE	"device_code"
 
 /* What the login left to be thrown away, once there are tokens. */
 #define LOGIN_IS_OVER \
@@ -120,40 +121,45 @@ record_body(void *arg)
 }
 
 /*
- * The tokens are committed before they are used, or tried again later.  What is in
- * the way, a transaction that has changed the account, may stay for long: whoever
- * waits is not kept waiting with it.
+ * What is in the way, a transaction that has changed the account, may stay for
+ * long: whoever waits is not kept waiting with it, but for a person, who has no
+ * other way to hear of it.
  */
+static void
+still_unrecorded(Errand *e, const TsError *why)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TsError		err = {0};
+
+	if (e->unrecorded_at == 0)
+	{
+		ereport(LOG, (errmsg("could not record new tokens yet: %s", why->message)));
+		e->unrecorded_at = now;
+	}
+	if (strcmp(e->member, DEVICE) == 0 ||
+		!TimestampDifferenceExceeds(e->unrecorded_at, now, PATIENCE_MS))
+		return;
+	ts_error(&err, "55P03", "could not record the new tokens of account \"%s\" yet", e->account_id);
+	ts_error_detail(&err, "%s", why->message);
+	ts_error_hint(&err, "Another transaction has changed the account: end it.");
+	tell_waiters(e, &err);
+}
+
+/* The tokens are committed before they are used, or tried again later. */
 static void
 record(Errand *e)
 {
 	MemoryContext old = MemoryContextSwitchTo(e->cxt);
+	bool		recorded;
 	TsError		err = {0};
 
 	ts_step("before tokens are recorded");
-	if (ts_in_transaction(record_body, e, &err))
-		end_errand(e, ts_failed(&e->error) ? &e->error : NULL);
-	else
-	{
-		TimestampTz now = GetCurrentTimestamp();
-
-		if (e->unrecorded_at == 0)
-		{
-			ereport(LOG, (errmsg("could not record new tokens yet: %s", err.message)));
-			e->unrecorded_at = now;
-		}
-		if (strcmp(e->member, DEVICE) != 0 &&
-			TimestampDifferenceExceeds(e->unrecorded_at, now, PATIENCE_MS))
-		{
-			ts_error(&e->error, "55P03", "could not record the new tokens of account \"%s\" yet",
-					 e->account_id);
-			ts_error_detail(&e->error, "%s", err.message);
-			ts_error_hint(&e->error, "Another transaction has changed the account: end it.");
-			tell_waiters(e, &e->error);
-			memset(&e->error, 0, sizeof(e->error));
-		}
-	}
+	recorded = ts_in_transaction(record_body, e, &err);
+	if (!recorded)
+		still_unrecorded(e, &err);
 	MemoryContextSwitchTo(old);
+	if (recorded)
+		end_errand(e, ts_failed(&e->error) ? &e->error : NULL);
 }
 
 static void
@@ -170,9 +176,11 @@ answered(void *arg, const TsResponse *resp)
 {
 	Errand	   *e = arg;
 	MemoryContext old = MemoryContextSwitchTo(e->cxt);
+	TsOAuthOutcome outcome = ts_oauth_read_grant(&e->request, resp, &e->tokens, &e->error);
 	TsError		ignored = {0};
 
-	switch (ts_oauth_read_grant(&e->request, resp, &e->tokens, &e->error))
+	MemoryContextSwitchTo(old);
+	switch (outcome)
 	{
 		case TS_OAUTH_GRANTED:
 			record(e);
@@ -191,7 +199,6 @@ answered(void *arg, const TsResponse *resp)
 			end_errand(e, &e->error);
 			break;
 	}
-	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -282,8 +289,10 @@ run_errand(Errand *e)
 {
 	MemoryContext old = MemoryContextSwitchTo(e->cxt);
 	TsReceiver	receiver = {no_data, answered, e};
+	bool		prepared = ts_in_transaction(prepare_body, e, &e->error) && !ts_failed(&e->error);
 
-	if (!ts_in_transaction(prepare_body, e, &e->error) || ts_failed(&e->error))
+	MemoryContextSwitchTo(old);
+	if (!prepared)
 		end_errand(e, &e->error);
 	else if (e->is_fresh)
 		end_errand(e, NULL);
@@ -292,7 +301,6 @@ run_errand(Errand *e)
 		ts_step("before a refresh");
 		ts_net_start(the_net, &e->request, NULL, &receiver);
 	}
-	MemoryContextSwitchTo(old);
 }
 
 void
