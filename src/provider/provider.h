@@ -92,8 +92,9 @@ typedef struct TsPush
 	const char *etag;			/* the base's revision, for a conditional write */
 	const char *payload;		/* CREATE, UPDATE: the whole object as encoded */
 	size_t		payload_len;
-	const char *target_list;	/* MOVE; DELETE: where the task is by now that was made anew, or NULL … */
-	const char *target_id;		/* … DELETE: and as which object */
+	bool		has_moved;		/* DELETE: the task goes on elsewhere … */
+	const char *target_list;	/* MOVE; DELETE: … in a list of the same provider, or NULL … */
+	const char *target_id;		/* DELETE: … as this object */
 	/* result */
 	TsOutcome	outcome;
 	char	   *new_external_id;	/* CREATE, MOVE: where it is now */

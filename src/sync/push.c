@@ -91,6 +91,7 @@ prepare_push(TsDelivery *d)
 	d->push.payload_len = d->intent.payload_len;
 	d->push.target_list = d->moved_id ? d->moved_list : d->intent.target_list;
 	d->push.target_id = d->moved_id;
+	d->push.has_moved = d->has_moved;
 }
 
 static bool
@@ -564,6 +565,7 @@ leave(PushWork *w, const TsLinkRow *row)
 		TsDelivery *d = &r->deliveries[r->ndeliveries++];
 
 		prepare(d, row, TS_PUSH_DELETE);
+		d->has_moved = row->has_local;
 		d->moved_list = row->target_list_id;
 		d->moved_id = row->target_external_id;
 	}

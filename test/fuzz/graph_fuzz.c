@@ -141,7 +141,7 @@ make_moves(void)
 	for (int i = 0; i < lengthof(pushes); i++)
 		pushes[i] = (TsPush) {
 			.kind = TS_PUSH_DELETE,.external_id = psprintf("b%d", i),.etag = "W/\"1\"",
-			.target_list = "L=2",.target_id = psprintf("n%d", i)
+			.has_moved = true,.target_list = "L=2",.target_id = psprintf("n%d", i)
 		};
 }
 

@@ -116,6 +116,21 @@ subtest 'a file that was added' => sub {
 	ok($world->task_there($a, 'Draw')->{hasAttachments}, '... also when it is tried again');
 };
 
+subtest 'a file, and another service' => sub {
+	my $other = OutlookWorld->new($node, $graph, user => 'bert');
+	my $a = $world->map_list('Near');
+	my $b = $other->map_list('Far');
+	$world->add($a, $_) foreach 'Plain', 'With a file';
+	$world->there('attach', list => $a->{list}, task => 'With a file', name => 'plan.txt');
+	$world->sync;
+	$world->sql("UPDATE tasksync.task SET project_id = '$b->{project}' WHERE project_id = '$a->{project}'");
+	$other->sync;
+	$world->sync;
+	is($other->titles_there($b), 'Plain, With a file', 'both have moved');
+	is($world->titles_there($a), 'With a file', '... and the file is not deleted');
+	like($world->errors($a), qr/has files/, '... which is told');
+};
+
 subtest 'the new task is gone before the old one is' => sub {
 	my ($a, $b) = under_way('Sing', 'one');
 	$world->sync($b);

@@ -36,11 +36,14 @@ graph_carry_begin(const TsPush *p)
 {
 	GraphCarry *carry;
 
-	if (p->kind != TS_PUSH_DELETE || p->target_list == NULL || p->target_id == NULL)
+	if (!p->has_moved)
 		return NULL;
 	carry = palloc0(sizeof(GraphCarry));
-	carry->new_steps = psprintf("/me/todo/lists/%s/tasks/%s/checklistItems",
-								ts_path_segment(p->target_list), ts_path_segment(p->target_id));
+	if (p->target_list != NULL && p->target_id != NULL)
+		carry->new_steps = psprintf("/me/todo/lists/%s/tasks/%s/checklistItems",
+									ts_path_segment(p->target_list), ts_path_segment(p->target_id));
+	else
+		carry->stage = GRAPH_CARRY_TASK;	/* to another service: only files matter */
 	return carry;
 }
 
@@ -226,7 +229,7 @@ refuse_files(GraphConversation *c, int i)
 
 	ts_error(&p->error, "55000", "task \"%s\" of Outlook has files, which can't come along to another list",
 			 p->external_id);
-	ts_error_hint(&p->error, "The task is in the new list already; this one stays until it has no files any more and retry_failed() is called.");
+	ts_error_hint(&p->error, "The task is in its new list already; this one stays until it has no files any more and retry_failed() is called.");
 	graph_settle(c, i, TS_OUTCOME_REFUSED);
 }
 
