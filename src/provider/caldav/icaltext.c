@@ -190,7 +190,7 @@ ts_ical_param_quote(const char *value)
 			appendStringInfoString(&out, "^'");
 		else if (*value == '\n')
 			appendStringInfoString(&out, "^n");
-		else if ((unsigned char) *value >= ' ')
+		else if ((unsigned char) *value >= ' ' || *value == '\t')
 			appendStringInfoCharMacro(&out, *value);
 	}
 	appendStringInfoString(&out, quote);
