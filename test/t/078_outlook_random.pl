@@ -24,7 +24,7 @@ my @zones = ('UTC', 'Europe/Berlin', 'W. Europe Standard Time', 'Pacific Standar
 my @faults = ('graph PATCH lost times 1', 'graph POST lost times 1', 'graph DELETE lost times 1', 'status 503 times 2', 'part fail-after 500 times 2',
 	'part status 500 times 2', 'part throttle 0.2 times 2', 'truncate times 1', 'graph POST ~batch lost times 1', 'close skip 2 times 2');
 
-my ($world, @lists, @log, %made, %deleted);
+my ($world, @lists, @log, %made, %deleted, %steps);
 my $made = 0;
 
 sub pick { return $_[ int rand @_ ] }
@@ -47,7 +47,28 @@ sub there
 	my ($command, %arguments) = @_;
 
 	push @log, "there $command " . JSON::PP->new->canonical->encode(\%arguments);
-	eval { $world->there($command, %arguments); 1 } or push @log, '... which was not possible';
+	return 1 if eval { $world->there($command, %arguments); 1 };
+	push @log, '... which was not possible';
+	return 0;
+}
+
+sub add_step
+{
+	my ($list, $title) = @_;
+	my $name = 'step ' . ++$made;
+
+	$steps{$title}{$name} = '' if $title && there('add_step', list => $list->{list}, task => $title, name => $name);
+	return;
+}
+
+sub tick_step
+{
+	my ($list, $title) = @_;
+	my @open = $title ? map { $_->{isChecked} ? () : $_->{displayName} } @{ $world->task_there($list, $title)->{checklistItems} } : ();
+
+	return unless @open;
+	my $name = pick(@open);
+	$steps{$title}{$name} = ' done' if there('edit_step', list => $list->{list}, task => $title, step => $name, checked => JSON::PP::true());
 	return;
 }
 
@@ -77,6 +98,8 @@ my @done_there = (
 		sub { due => pick(undef, day()), zone => pick(@zones) },
 		sub { importance => pick(qw(low normal high)), categories => pick([], ['a'], [ 'Red category', 'b' ]) },
 		sub { status => pick(qw(notStarted inProgress completed waitingOnOthers deferred)) }),
+	\&add_step,
+	\&tick_step,
 	sub { my ($list, $title) = @_; there('move_task', list => $list->{list}, task => $title, to => the_other($list)->{list}) if $title && $title =~ /^H/ },
 	sub { my ($list, $title) = @_; return unless $title; $deleted{$title} = 1; there('delete_task', list => $list->{list}, task => $title) });
 
@@ -108,11 +131,19 @@ sub lost_or_doubled
 	return join ', ', map { my $n = $count{$_} // 0; $n > 1 || ($n == 0 && !$deleted{$_}) ? "$n tasks $_" : () } sort keys %made;
 }
 
+# Steps that are not there, of tasks that are
+sub lost_steps
+{
+	my %there = map { my $task = $_; map { ("$task->{title}: $_->{displayName}" . ($_->{isChecked} ? ' done' : '')) => 1 } @{ $task->{checklistItems} } } map { $world->tasks_there($_) } @lists;
+
+	return join ', ', grep { !$there{$_} } map { my $title = $_; map { "$title: $_$steps{$title}{$_}" } sort keys %{ $steps{$title} } } grep { !$deleted{$_} } sort keys %steps;
+}
+
 for (my ($round, $ok) = (1, 1); $ok && time < $until; $round++)
 {
 	srand $seed + $round;
-	@log = %made = %deleted = ();
-	$graph->set(page_size => pick(2, 5, 50), delta_repeat => pick('off', 'stale'));
+	@log = %made = %deleted = %steps = ();
+	$graph->set(page_size => pick(2, 5, 50), child_bumps => pick('on', 'off'), deep_insert => pick('all', 'all', 'ignored', 'refused'), delta_repeat => pick('off', 'stale'));
 	$world = OutlookWorld->new($node, $graph, user => "user $round");
 	@lists = map { $world->map_list("Round $round, $_") } qw(A B);
 	foreach (1 .. 4)
@@ -130,6 +161,7 @@ for (my ($round, $ok) = (1, 1); $ok && time < $until; $round++)
 	come_to_rest();
 	$ok &= $world->at_rest($_, "round $round: both sides are the same") foreach @lists;
 	$ok &= is(lost_or_doubled(), '', "round $round: nothing is lost or doubled");
+	$ok &= is(lost_steps(), '', "round $round: no step is lost");
 	diag(join "\n", 'seed ' . ($seed + $round), @log) unless $ok;
 	$world->sql("SELECT tasksync.remove_provider('$world->{provider}', true)");
 }
