@@ -113,12 +113,14 @@ sub do_something
 	return;
 }
 
-# Creates in doubt are looked for as if that time had passed.
+# Creates in doubt are looked for as if that time had passed; and a list that has
+# become empty is meant to be.
 sub come_to_rest
 {
 	foreach (1 .. 6)
 	{
 		$world->sql("UPDATE tasksync.task_intent SET in_doubt_since = in_doubt_since - interval '1 min'");
+		here("SELECT tasksync.confirm_deletions(id) FROM tasksync.task_list_mapping WHERE sync_status = 'HELD'");
 		sync_both();
 	}
 	return;
@@ -143,9 +145,12 @@ for (my ($round, $ok) = (1, 1); $ok && time < $until; $round++)
 {
 	srand $seed + $round;
 	@log = %made = %deleted = %steps = ();
-	$graph->set(page_size => pick(2, 5, 50), child_bumps => pick('on', 'off'), deep_insert => pick('all', 'all', 'ignored', 'refused'), delta_repeat => pick('off', 'stale'));
+	my $if_match = pick('honoured', 'honoured', 'ignored');
+	$graph->set(page_size => pick(2, 5, 50), child_bumps => pick('on', 'off'), deep_insert => pick('all', 'all', 'ignored', 'refused'), delta_repeat => pick('off', 'stale'),
+		expand => pick('honoured', 'refused', 'ignored'), if_match => $if_match, delete_if_match => $if_match, text_bodies => pick('text', 'html'), batch_overflow => pick('queued', 'queued', 'throttled'));
+	my $policy = pick(qw(LATEST_WINS LOCAL_WINS REMOTE_WINS));
 	$world = OutlookWorld->new($node, $graph, user => "user $round");
-	@lists = map { $world->map_list("Round $round, $_") } qw(A B);
+	@lists = map { $world->map_list("Round $round, $_", arguments => "conflict_policy => '$policy'") } qw(A B);
 	foreach (1 .. 4)
 	{
 		do_something() foreach 1 .. 1 + int rand 8;
