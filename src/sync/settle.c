@@ -131,15 +131,19 @@ move_bases(const TsDelivery *d, TsLinkRow *row)
 	return beaten;
 }
 
-/* Was a completion to be sent, and does what was sent say none? */
 static bool
-says_no_completion(const TsDelivery *d)
+is_closed(const char *status)
 {
-	const char *sent = d->intent.snap.value[TS_STATUS];
+	return same(status, "COMPLETED") || same(status, "CANCELLED");
+}
+
+/* Was a status to be sent, and does what was sent say that the task is open? */
+static bool
+says_open(const TsDelivery *d)
+{
 	const char *meant = d->expected.task.value[TS_STATUS];
 
-	return (d->intent.snap.known & BIT(TS_STATUS)) && same(sent, "COMPLETED") &&
-		meant != NULL && strcmp(meant, "COMPLETED") != 0;
+	return (d->intent.snap.known & BIT(TS_STATUS)) && meant != NULL && !is_closed(meant);
 }
 
 /*
@@ -167,7 +171,7 @@ follow_recurrence(const TsDelivery *d, TsLinkRow *row)
 		BIT(TS_START_DATE) | BIT(TS_START_TIME) | BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME) |
 		BIT(TS_RECURRENCE_RULE) | BIT(TS_REMIND_AT);
 
-	if (!says_no_completion(d))
+	if (!same(d->intent.snap.value[TS_STATUS], "COMPLETED") || !says_open(d))
 		return false;
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 		if ((d->intent.snap.known & moving & BIT(f)) &&
@@ -260,7 +264,8 @@ settle_written(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *par
 	bool		goes_on;
 
 	note_overruled(w, d, row);
-	if (d->intent.kind == TS_PUSH_CREATE && says_no_completion(d))
+	if (d->intent.kind == TS_PUSH_CREATE && is_closed(d->intent.snap.value[TS_STATUS]) &&
+		says_open(d))
 		leave_completion(d);
 	beaten = move_bases(d, row);
 	goes_on = follow_recurrence(d, row);

@@ -78,20 +78,23 @@ subtest 'moved here' => sub {
 	rested('at rest at last', $a, $b);
 };
 
-subtest 'moved here and done' => sub {
-	my ($old, $new) = map { $world->map_list("Done $_") } qw(A B);
-	$world->add($old, 'Again', %rich);
-	$world->sync;
-	$world->sql("UPDATE tasksync.task SET project_id = '$new->{project}', status = 'COMPLETED' WHERE project_id = '$old->{project}'");
-	$world->sync foreach 1 .. 2;
-	is($world->titles_there($old), '', 'it has moved');
-	is(join(', ', map { "$_->{status} " . substr $_->{dueDateTime}{dateTime}, 0, 10 } sort { $a->{dueDateTime}{dateTime} cmp $b->{dueDateTime}{dateTime} } $world->tasks_there($new)),
-		'completed 2027-03-01, notStarted 2027-03-08', '... is done, and the next one is there');
-	is($world->sql("SELECT string_agg(status || ' ' || due_date, ', ' ORDER BY due_date) FROM tasksync.task WHERE project_id = '$new->{project}'"),
-		'COMPLETED 2027-03-01, TODO 2027-03-08', '... and here');
-	is($world->sql("SELECT count(*) FROM tasksync.task_conflict c JOIN tasksync.task t ON t.id = c.task_id WHERE t.project_id = '$new->{project}'"), '0', 'nobody lost');
-	rested('at rest', $old, $new);
-};
+foreach my $status (qw(COMPLETED CANCELLED))
+{
+	subtest "moved here and $status" => sub {
+		my ($old, $new) = map { $world->map_list("$status $_") } qw(A B);
+		$world->add($old, 'Again', %rich);
+		$world->sync;
+		$world->sql("UPDATE tasksync.task SET project_id = '$new->{project}', status = '$status' WHERE project_id = '$old->{project}'");
+		$world->sync foreach 1 .. 2;
+		is($world->titles_there($old), '', 'it has moved');
+		is(join(', ', map { "$_->{status} " . substr $_->{dueDateTime}{dateTime}, 0, 10 } sort { $a->{dueDateTime}{dateTime} cmp $b->{dueDateTime}{dateTime} } $world->tasks_there($new)),
+			'completed 2027-03-01, notStarted 2027-03-08', '... is done, and the next one is there');
+		is($world->sql("SELECT string_agg(status || ' ' || due_date, ', ' ORDER BY due_date) FROM tasksync.task WHERE project_id = '$new->{project}'"),
+			"$status 2027-03-01, TODO 2027-03-08", '... and here');
+		is($world->sql("SELECT count(*) FROM tasksync.task_conflict c JOIN tasksync.task t ON t.id = c.task_id WHERE t.project_id = '$new->{project}'"), '0', 'nobody lost');
+		rested('at rest', $old, $new);
+	};
+}
 
 subtest 'more steps than a page' => sub {
 	my ($a, $b) = map { $world->map_list("Stairs $_") } qw(A B);

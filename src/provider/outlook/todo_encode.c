@@ -213,6 +213,13 @@ expect_completion(Encoder *e, bool completed)
 	expect(e, "completedDateTime", value, strlen(value));
 }
 
+/* The service has one word for both. */
+static bool
+is_closed(const char *status)
+{
+	return status != NULL && (strcmp(status, "COMPLETED") == 0 || strcmp(status, "CANCELLED") == 0);
+}
+
 static void
 encode_status(Encoder *e)
 {
@@ -221,8 +228,7 @@ encode_status(Encoder *e)
 		{"COMPLETED", "completed"}, {"CANCELLED", "completed"},
 	};
 	const char *status = value_of(e, TS_STATUS);
-	bool		closed = status != NULL &&
-		(strcmp(status, "COMPLETED") == 0 || strcmp(status, "CANCELLED") == 0);
+	bool		closed = is_closed(status);
 
 	if (status == NULL || !differs(e, TS_STATUS, closed ? "COMPLETED" : status))
 		return;
@@ -506,10 +512,8 @@ is_portable(const TsJson *copy, TsError *err)
 static bool
 completes_series(const Encoder *e, const TsTask *shown)
 {
-	const char *status = value_of(e, TS_STATUS);
-
 	return shown->value[TS_RECURRENCE_RULE] != NULL && value_of(e, TS_RECURRENCE_RULE) != NULL &&
-		status != NULL && strcmp(status, "COMPLETED") == 0;
+		is_closed(value_of(e, TS_STATUS)) && !is_closed(shown->value[TS_STATUS]);
 }
 
 /*
