@@ -5,10 +5,11 @@
  *	  pg_stat_activity.
  *
  * A statement that names add_provider, add_account, set_credentials or
- * finish_oauth is logged as a fixed text, whichever setting had it logged, and without what
- * could quote it (detail, context, parameters).  In pg_stat_activity it is
- * replaced as soon as it is parsed, and again when it is executed.  It has no
- * query id, so that pg_stat_statements takes no notice of it.
+ * finish_oauth is logged as a fixed text, whichever setting had it logged, and
+ * without what could quote it (detail, context, parameters).  In
+ * pg_stat_activity it is replaced as soon as it is parsed, and again when it
+ * is executed.  It has no query id, so that pg_stat_statements takes no notice
+ * of it.
  *
  * The arguments of an EXECUTE are secrets if the prepared statement names one of
  * these.  What is logged before it is parsed does not tell, nor does an EXPLAIN

@@ -14,6 +14,7 @@
 #include "net/http.h"
 
 #define MAX_RETRY_AFTER 7200	/* seconds */
+#define MAX_READ		65536	/* bytes of a text that are looked at for that */
 #define MAX_SAID		200		/* characters of a server's words in an error */
 
 /*
@@ -95,12 +96,18 @@ ts_retry_after(const char *value, int64 now)
 char *
 ts_response_words(const TsResponse *resp, const char *text, size_t len)
 {
-	const char *end = text + len;
+	size_t		read = Min(len, MAX_READ);
+	char	   *copy = memcpy(palloc(read + 1), text, read);
+	const char *end = copy + read;
 	StringInfoData out;
 	bool		in_tag = false;
 	bool		gap = false;
 	int			n = 0;
 
+	/* before anything is left out: a part of a secret is not known for one any more */
+	for (const char *const *secret = resp->secrets; secret != NULL && *secret != NULL; secret++)
+		ts_mask(copy, read, *secret);
+	text = copy;
 	initStringInfo(&out);
 	while (text < end && n < MAX_SAID)
 	{
@@ -122,8 +129,7 @@ ts_response_words(const TsResponse *resp, const char *text, size_t len)
 		}
 		text += size;
 	}
-	for (const char *const *secret = resp->secrets; secret != NULL && *secret != NULL; secret++)
-		ts_mask(out.data, out.len, *secret);
+	explicit_bzero(copy, read);
 	return out.data;
 }
 

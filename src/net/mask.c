@@ -120,10 +120,11 @@ ts_mask(char *text, size_t len, const char *secret)
 		return;
 	while (text < end)
 	{
-		size_t		raw = matching(text, end, secret, false);
-		size_t		escaped = matching(text, end, secret, true);
-		size_t		n = Max(raw, escaped);
+		size_t		n = 0;
 
+		/* at most of a long text nothing can begin */
+		if (*text == *secret || strchr("%+\\&", *text) != NULL)
+			n = Max(matching(text, end, secret, false), matching(text, end, secret, true));
 		memset(text, '*', n);
 		text += Max(n, 1);
 	}

@@ -200,6 +200,18 @@ test_mask(void)
 	}
 }
 
+static void
+test_words(void)
+{
+	static const char *const secrets[] = {"hunter2 secret", NULL};
+	TsResponse	resp = {.secrets = secrets};
+	char	   *said = psprintf("%0195d hunter2 secret", 0);
+
+	tap_ok(strstr(ts_response_words(&resp, said, strlen(said)), "hunt") == NULL, "a secret at the end of what is shown");
+	said = "<b>It was</b> hunter2 secret & hunter2%20secret.";
+	tap_is(ts_response_words(&resp, said, strlen(said)), "It was ************** & ****************.", "... or in the middle");
+}
+
 int
 main(void)
 {
@@ -210,5 +222,6 @@ main(void)
 	test_device();
 	test_grants();
 	test_mask();
+	test_words();
 	return tap_done();
 }
