@@ -90,7 +90,8 @@ typedef struct TsPush
 	TsPushKind	kind;
 	const char *external_id;
 	const char *etag;			/* the base's revision, for a conditional write */
-	const char *payload;		/* CREATE, UPDATE: the whole object as encoded */
+	const char *payload;		/* CREATE, UPDATE: the whole object as encoded; has_moved: the one to
+								 * be deleted as we last knew it, or NULL */
 	size_t		payload_len;
 	bool		has_moved;		/* DELETE: the task goes on elsewhere … */
 	const char *target_list;	/* MOVE; DELETE: … in a list of the same provider, or NULL … */

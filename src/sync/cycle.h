@@ -59,9 +59,7 @@ typedef struct TsDelivery
 	TsRemoteTask remote;		/* obs decoded */
 	TsRemoteTask expected;		/* intent's payload decoded: what we meant to be there */
 	char	   *uid;
-	bool		has_moved;		/* a deletion, and the task goes on elsewhere … */
-	const char *moved_list;		/* … in a list of the provider, or NULL … */
-	const char *moved_id;		/* … as this object */
+	const TsLinkRow *moved;		/* a deletion, and the task goes on elsewhere; else NULL */
 	bool		copying;		/* a move done as a create, and a delete later */
 	bool		resent;			/* a move in doubt whose object was still here */
 	bool		again;			/* a deletion that met a change of no consequence */

@@ -89,9 +89,15 @@ prepare_push(TsDelivery *d)
 	d->push.etag = d->intent.etag;
 	d->push.payload = d->intent.payload;
 	d->push.payload_len = d->intent.payload_len;
-	d->push.target_list = d->moved_id ? d->moved_list : d->intent.target_list;
-	d->push.target_id = d->moved_id;
-	d->push.has_moved = d->has_moved;
+	d->push.target_list = d->intent.target_list;
+	if (d->moved == NULL)
+		return;
+	d->push.has_moved = true;
+	d->push.payload = d->moved->payload;
+	d->push.payload_len = d->moved->payload_len;
+	d->push.target_id = d->moved->target_external_id;
+	if (d->push.target_id)
+		d->push.target_list = d->moved->target_list_id;
 }
 
 static bool
@@ -565,9 +571,7 @@ leave(PushWork *w, const TsLinkRow *row)
 		TsDelivery *d = &r->deliveries[r->ndeliveries++];
 
 		prepare(d, row, TS_PUSH_DELETE);
-		d->has_moved = row->has_local;
-		d->moved_list = row->target_list_id;
-		d->moved_id = row->target_external_id;
+		d->moved = row->has_local ? row : NULL;
 	}
 }
 

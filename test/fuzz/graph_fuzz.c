@@ -134,13 +134,18 @@ make_pushes(void)
 	memcpy(pushes, all, sizeof(pushes));
 }
 
-/* Tasks that were made anew in another list, and are to be deleted. */
+/* Tasks that were made anew in another list, with the steps that we knew of, and are to be deleted. */
 static void
 make_moves(void)
 {
+	static const char known[] = "{\"checklistItems\":["
+		"{\"id\":\"s1\",\"displayName\":\"one\",\"isChecked\":false},"
+		"{\"id\":\"s2\",\"displayName\":\"two\",\"isChecked\":true}]}";
+
 	for (int i = 0; i < lengthof(pushes); i++)
 		pushes[i] = (TsPush) {
 			.kind = TS_PUSH_DELETE,.external_id = psprintf("b%d", i),.etag = "W/\"1\"",
+			.payload = i > 0 ? known : NULL,.payload_len = i > 0 ? sizeof(known) - 1 : 0,
 			.has_moved = true,.target_list = "L=2",.target_id = psprintf("n%d", i)
 		};
 }

@@ -9,7 +9,7 @@ use OutlookWorld;
 use TasksyncTest;
 use Test::More;
 
-my $true = JSON::PP::true();
+my ($true, $false) = (JSON::PP::true(), JSON::PP::false());
 my $graph = TasksyncTest::Graph->new(concurrency => 0);
 my $node = tasks_node('moves', conf => "tasksync.push_delay = '1 h'\ntasksync.max_attempts = 1\n");
 my $world = OutlookWorld->new($node, $graph);
@@ -58,6 +58,46 @@ foreach my $options ([], [ child_bumps => 'off' ], [ child_bumps => 'off', if_ma
 		$graph->set(child_bumps => 'on', if_match => 'honoured', delete_if_match => 'honoured', deep_insert => 'all');
 	};
 }
+
+# What we know of steps is old where they don't change their task
+foreach my $known ('well', 'not')
+{
+	subtest "steps that were changed in the app before the move, and we know $known" => sub {
+		my $name = "Old $known";
+		my ($a, $b) = map { $world->map_list("$name $_") } qw(A B);
+
+		$graph->set(child_bumps => $known eq 'well' ? 'on' : 'off');
+		$world->add($a, $name, steps => [ 'one', { displayName => 'two', isChecked => $true }, 'three', 'four', 'four' ]);
+		$world->sync($a);
+		step($a, $name, 'one', name => 'uno');
+		step($a, $name, 'two', checked => $false);
+		step($a, $name, 'three', delete => $true);
+		$world->sync($a);
+		move($b, $name);
+		arrived($a, $b, $name, 'uno, two, four, four');
+		$graph->set(child_bumps => 'on');
+	};
+}
+
+subtest 'steps that are changed in both' => sub {
+	$graph->set(child_bumps => 'off');
+	my ($a, $b) = under_way('Both', 'renamed', 'ticked', { displayName => 'reopened', isChecked => $true }, 'deleted', 'deleted here, ticked there', 'same');
+	$world->sync($b);
+	step($a, 'Both', 'renamed', name => 'renamed here');
+	step($a, 'Both', 'reopened', checked => $false);
+	step($a, 'Both', 'deleted', delete => $true);
+	step($a, 'Both', 'deleted here, ticked there', delete => $true);
+	step($a, 'Both', 'same', name => 'the same name', checked => $true);
+	step($b, 'Both', 'ticked', checked => $true);
+	step($b, 'Both', 'deleted here, ticked there', checked => $true);
+	step($b, 'Both', 'same', name => 'the same name');
+	$graph->mode('PATCH ~checklistItems lost times 1', 'DELETE ~checklistItems status 503 times 1');
+	isnt(try_sync($a), '00000', 'a change of which nobody knows whether it was made');
+	is($world->titles_there($a), 'Both', '... keeps the old task');
+	$graph->mode;
+	arrived($a, $b, 'Both', 'renamed here, ticked done, reopened, deleted here, ticked there done, the same name done');
+	$graph->set(child_bumps => 'on');
+};
 
 subtest 'what is done in the new list stays' => sub {
 	my ($a, $b) = under_way('Walk', 'one', 'two');

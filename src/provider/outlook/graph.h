@@ -149,7 +149,7 @@ typedef struct GraphChecklistStep
 	char	   *id;
 	char	   *name;
 	bool		is_checked;
-	bool		is_taken;		/* it has a counterpart in the other list */
+	bool		is_paired;		/* it has a counterpart in the other list */
 } GraphChecklistStep;
 
 typedef struct GraphChecklist
@@ -159,14 +159,14 @@ typedef struct GraphChecklist
 	int			max;
 } GraphChecklist;
 
-/* What the new task of one that moved is to get. */
-typedef struct GraphCarryAdd
+/* A change of the new task's steps. */
+typedef struct GraphCarryChange
 {
 	const char *method;
 	char	   *path;
 	char	   *body;
-	struct GraphCarryAdd *next;
-} GraphCarryAdd;
+	struct GraphCarryChange *next;
+} GraphCarryChange;
 
 /* DELETE of a task that moved: what is looked at before, in this order. */
 typedef struct GraphCarry
@@ -176,14 +176,15 @@ typedef struct GraphCarry
 		GRAPH_CARRY_NEW,		/* the steps of the new task */
 		GRAPH_CARRY_OLD,		/* … and of the old one */
 		GRAPH_CARRY_TASK,		/* the old task itself */
-		GRAPH_CARRY_ADD			/* what is missing is added */
+		GRAPH_CARRY_CHANGE		/* the new task gets what it lacks */
 	}			stage;
 	char	   *new_steps;		/* path */
 	char	   *page;			/* path of a further page, or NULL */
 	GraphSet	pages;
-	GraphChecklist there;		/* at the new task */
-	GraphChecklist here;
-	GraphCarryAdd *add;
+	GraphChecklist known;		/* of the old task, when we last looked */
+	GraphChecklist new;
+	GraphChecklist old;
+	GraphCarryChange *change;
 } GraphCarry;
 
 /* What a PUSH knows of each of its writes, beside TsPush. */
