@@ -622,8 +622,8 @@ resolve_parents(const Columns *cols)
 }
 
 /* What the tasks' own columns say of their home link. */
-static void
-show_status(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
+void
+ts_store_show_status(const TsDb *d, const TsMapping *m, const char **task_ids, int n)
 {
 	static TsStatement stmt = {
 		"UPDATE tasksync.task t SET"
@@ -649,6 +649,17 @@ show_status(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
 		"  s.last_synced_at)",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID}
 	};
+	const char *uncarried[TS_NFIELDS];
+	int			nuncarried = ts_uncarried(d, uncarried);
+
+	if (n > 0)
+		ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(task_ids, n),
+			   ts_texts(uncarried, nuncarried));
+}
+
+static void
+show_changes(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
+{
 	static TsStatement disconnected = {
 		"UPDATE tasksync.task t SET provider_id = NULL, external_task_id = NULL, sync_status = NULL"
 		" FROM tasksync.task_list_mapping m"
@@ -661,8 +672,6 @@ show_status(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
 	};
 	const char **shown = palloc(sizeof(char *) * (n + 1));
 	const char **gone = palloc(sizeof(char *) * (n + 1));
-	const char *uncarried[TS_NFIELDS];
-	int			nuncarried = ts_uncarried(d, uncarried);
 	int			nshown = 0,
 				ngone = 0;
 
@@ -679,9 +688,7 @@ show_status(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
 		else if (c->link_action != TS_LINK_KEEP || ts_failed(&c->failure))
 			shown[nshown++] = c->task_id;
 	}
-	if (nshown > 0)
-		ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(shown, nshown),
-			   ts_texts(uncarried, nuncarried));
+	ts_store_show_status(d, m, shown, nshown);
 	if (ngone > 0)
 		ts_run(&disconnected, ts_uuid(m->id), ts_text(m->user_id), ts_texts(gone, ngone));
 }
@@ -884,7 +891,7 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(buries, bury(&cols));
 	APPLY(clears_intent, run_by_task(&cols, &clear_intents));
 	APPLY(clears_inbox, clear_inbox(&cols));
-	show_status(db, m, changes, n);
+	show_changes(db, m, changes, n);
 	ts_apply_mapping = NULL;
 #undef APPLY
 }

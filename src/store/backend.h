@@ -146,6 +146,7 @@ extern void ts_store_push_end(void *db, const TsMapping *m);
 
 /* apply.c */
 extern void ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n);
+extern void ts_store_show_status(const TsDb *d, const TsMapping *m, const char **task_ids, int n);
 
 /* mapping.c */
 extern void ts_store_pull_end(void *db, const TsMapping *m, const TsPullEnd *end);

@@ -115,6 +115,31 @@ ts_store_intents_doubt(void *db, const TsMapping *m)
 }
 
 /*
+ * Tasks that are back from where no service looks, and as they were when they
+ * left: nothing is sent that would make them this mapping's again.
+ */
+static void
+welcome_back(const TsDb *d, const TsMapping *m, const char **uncarried, int n)
+{
+	static TsStatement stmt = {
+		"UPDATE tasksync.task_link l SET state = 'LIVE', sync_status = 'SYNCED'"
+		" FROM tasksync.task t, tasksync.task_list_mapping m"
+		" WHERE " TS_MINE("l") " AND l.state = 'FROZEN' AND t.id = l.task_id"
+		"  AND " TS_OF_USER("t", "$2") " AND m.id = $1 AND m.user_id = $2"
+		"  AND t.project_id = m.project_id"
+		"  AND tasksync.task_fields(t) - $3::text[] = l.local_base"
+		" RETURNING l.task_id::text",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	int			nback = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
+	const char **back = palloc(sizeof(char *) * (nback + 1));
+
+	for (int i = 0; i < nback; i++)
+		back[i] = ts_col_text(i, 1, NULL);
+	ts_store_show_status(d, m, back, nback);
+}
+
+/*
  * Journal rows that the candidates' snapshot saw, of tasks that agree with
  * their link (or have neither task nor link any more), are done; and those of
  * tasks that another list of the project carries, that were deleted there and
@@ -188,6 +213,7 @@ ts_store_push_end(void *db, const TsMapping *m)
 	ts_run(&done, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot),
 		   ts_texts(uncarried, n));
 	ts_run(&mended, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
+	welcome_back(d, m, uncarried, n);
 	if (m->compare_due)
 		ts_run(&compared, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot));
 }

@@ -645,6 +645,12 @@ sub away
 	sql($node, "UPDATE tasksync.task SET project_id = '$l->{project}' WHERE project_id = '$nowhere'");
 	go($l);
 	both_hold($l, 'Edited meanwhile, Stays', 'an edit of its object arrives when it is back');
+	update($l, 'Edited meanwhile', "project_id = '$nowhere'");
+	go($l);
+	sql($node, "UPDATE tasksync.task SET project_id = '$l->{project}' WHERE project_id = '$nowhere'");
+	go($l);
+	is(sql($node, "SELECT concat_ws(' ', sync_status, provider_id = '$provider', external_task_id) FROM tasksync.task WHERE title = 'Edited meanwhile' AND project_id = '$l->{project}'"),
+		"SYNCED t $l->{path}a.ics", 'one that is back as it was is synced as before');
 	return;
 }
 

@@ -1527,7 +1527,7 @@ fail_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	l->retry_at = s->now + RETRY_DELAY;
 }
 
-/* In src/store/apply.c the home of a task is what show_status() writes. */
+/* In src/store/apply.c the home of a task is what ts_store_show_status() writes. */
 static void
 set_home(MemStore *s, const TsMapping *m, const TsChange *c)
 {
@@ -1828,6 +1828,19 @@ owes(MemStore *s, const TsMapping *m, const char *task_id)
 		ts_task_diff(&l->local_base, &t->fields, s->carries) != 0;
 }
 
+/* A task that is back, and as it was when it left. */
+static void
+welcome_back(MemStore *s, const TsMapping *m, MemLink *l)
+{
+	MemTask    *t = mem_task(s, l->task_id);
+
+	if (t == NULL || !same(t->project, m->project_id))
+		return;
+	l->parted = false;
+	if (t->home == NULL && !m->mirror)
+		t->home = m->provider_id;
+}
+
 static void
 push_end(void *db, const TsMapping *m)
 {
@@ -1841,8 +1854,12 @@ push_end(void *db, const TsMapping *m)
 	{
 		MemLink    *l = &s->db.links[i];
 
-		if (l->used && l->retry_at && same(l->mapping_id, m->id) && !owes(s, m, l->task_id))
+		if (!l->used || !same(l->mapping_id, m->id) || owes(s, m, l->task_id))
+			continue;
+		if (l->retry_at)
 			l->retry_at = l->fail_count = 0;
+		if (l->parted)
+			welcome_back(s, m, l);
 	}
 	mem_mapping(s, m->id)->m.compare_due = false;
 }
