@@ -116,6 +116,27 @@ may_lose_anchor(const TsPlanInput *in)
 }
 
 /*
+ * Has the due date moved there alone, away from a rule that they hold in other words
+ * than we?  Ours may name no day, and be of its due date's; theirs is of the day that
+ * it was.  What ours meant is what theirs says.
+ */
+static bool
+leaves_rule_behind(const TsPlanInput *in)
+{
+	const TsFieldMask both = BIT(TS_DUE_DATE) | BIT(TS_RECURRENCE_RULE);
+	const TsTask *ours = in->local_base;
+	const TsTask *theirs = in->remote_base;
+
+	if (in->local == NULL || ours == NULL || theirs == NULL ||
+		(ours->known & theirs->known & in->remote->known & both) != both ||
+		ours->value[TS_RECURRENCE_RULE] == NULL || theirs->value[TS_RECURRENCE_RULE] == NULL)
+		return false;
+	return ts_task_diff(theirs, in->remote, both) == BIT(TS_DUE_DATE) &&
+		ts_task_diff(ours, in->local, BIT(TS_RECURRENCE_RULE)) == 0 &&
+		ts_task_diff(ours, theirs, BIT(TS_RECURRENCE_RULE)) != 0;
+}
+
+/*
  * Registers: the fields that are merged together with f.  The zone belongs to
  * the due time, or to the start where neither side has a due date.
  */
@@ -124,7 +145,7 @@ register_of(const TsPlanInput *in, TsField f)
 {
 	const TsFieldMask start = BIT(TS_START_DATE) | BIT(TS_START_TIME);
 	const TsFieldMask due = BIT(TS_DUE_DATE) | BIT(TS_DUE_TIME) |
-		(may_lose_anchor(in) ? BIT(TS_RECURRENCE_RULE) : 0);
+		(may_lose_anchor(in) || leaves_rule_behind(in) ? BIT(TS_RECURRENCE_RULE) : 0);
 	const TsFieldMask done = BIT(TS_STATUS) | BIT(TS_PERCENT_COMPLETE) | BIT(TS_COMPLETED_AT);
 	bool		no_due = (in->local == NULL || in->local->value[TS_DUE_DATE] == NULL) &&
 		in->remote->value[TS_DUE_DATE] == NULL;
@@ -444,6 +465,8 @@ plan_both_there(const TsPlanInput *in, TsPlan *out)
 
 	m.changed_here = changed_since(in->local_base, in->local, carried);
 	m.changed_there = changed_since(in->remote_base, in->remote, carried);
+	if (leaves_rule_behind(in))
+		m.changed_there |= carried & BIT(TS_RECURRENCE_RULE);
 	for (TsField f = 0; f < TS_NFIELDS; f++)
 	{
 		TsFieldMask fields = register_of(in, f) & carried;

@@ -134,6 +134,18 @@ subtest 'rules that leave the day to the due date' => sub {
 	is("$there{Monthly}{pattern}{dayOfMonth} $there{Monthly}{range}{numberOfOccurrences}", '8 4', 'each month, as often as before');
 	is("$there{Yearly}{pattern}{month}-$there{Yearly}{pattern}{dayOfMonth}", '4-8', 'each year');
 	$world->at_rest($mapped, 'at rest again');
+
+	my $other = $world->map_list('By due date, moved there');
+	$world->insert($other, title => "'$_'", due_date => "'2027-03-01'", recurrence_rule => "'FREQ=WEEKLY;COUNT=5'") foreach 'In the app', 'In both';
+	$world->sync($other);
+	$world->edit($other, $_, due => '2027-03-04') foreach 'In the app', 'In both';
+	$world->sql("SELECT tasksync.update_mapping('$other->{mapping}', conflict_policy => 'LOCAL_WINS')");
+	$world->update($other, 'In both', "due_date = '2027-03-12'");
+	$world->sync($other) foreach 1 .. 2;
+	is($world->sql("SELECT string_agg(concat_ws(' ', title, due_date, recurrence_rule), ', ' ORDER BY title) FROM tasksync.task WHERE project_id = '$other->{project}'"),
+		'In both 2027-03-12 FREQ=WEEKLY;COUNT=5, In the app 2027-03-04 FREQ=WEEKLY;BYDAY=MO;COUNT=5', 'the app moves the due date alone: the day stays, and is named here');
+	is(json($world->task_there($other, 'In both')->{recurrence}{pattern}{daysOfWeek}), '["friday"]', '... unless it was moved here, which stands');
+	$world->at_rest($other, 'at rest');
 };
 
 subtest 'what Microsoft To Do has no words for' => sub {

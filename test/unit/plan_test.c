@@ -584,6 +584,33 @@ test_two_dates(void)
 		   plan.remote_patch.known == BIT(TS_RECURRENCE_RULE), "a rule here and another date there are both taken");
 }
 
+/* A rule here that names no day, and one there that does, whose due date moves there. */
+static void
+test_day_left_behind(void)
+{
+	const TsFieldMask fields = BIT(TS_DUE_DATE) | BIT(TS_RECURRENCE_RULE);
+	TsTask		local_base = {.known = fields,.value = {[TS_DUE_DATE] = "2027-03-01",[TS_RECURRENCE_RULE] = "FREQ=WEEKLY"}};
+	TsTask		remote_base = {.known = fields,.value = {[TS_DUE_DATE] = "2027-03-01",[TS_RECURRENCE_RULE] = "FREQ=WEEKLY;BYDAY=MO"}};
+	TsTask		local = local_base;
+	TsTask		remote = remote_base;
+	TsPlanInput in = {&local_base, &remote_base, &local, &remote, TS_ALL_FIELDS, TS_LOCAL_WINS};
+	TsPlan		plan;
+
+	remote.value[TS_DUE_DATE] = "2027-03-04";
+	ts_plan_task(&in, &plan);
+	tap_ok(plan.conflicts == 0 && plan.remote_patch.known == 0 && plan.local_patch.known == fields, "the day stays where its due date goes");
+	tap_is(plan.local_patch.value[TS_RECURRENCE_RULE], "FREQ=WEEKLY;BYDAY=MO", "... and is named here, too");
+	local.value[TS_DUE_DATE] = "2027-03-05";
+	ts_plan_task(&in, &plan);
+	tap_ok(plan.local_won == fields && plan.remote_patch.known == fields, "... unless it goes elsewhere here, and that stands");
+	tap_is(plan.remote_patch.value[TS_RECURRENCE_RULE], "FREQ=WEEKLY", "... with the rule that follows it");
+	local = local_base;
+	local.value[TS_RECURRENCE_RULE] = "FREQ=DAILY";
+	ts_plan_task(&in, &plan);
+	tap_ok(plan.conflicts == 0 && plan.local_patch.known == BIT(TS_DUE_DATE) && plan.remote_patch.known == BIT(TS_RECURRENCE_RULE),
+		   "... or there is another rule by now");
+}
+
 int
 main(void)
 {
@@ -594,5 +621,6 @@ main(void)
 	test_unknown_parent();
 	test_anchor();
 	test_two_dates();
+	test_day_left_behind();
 	return tap_done();
 }
