@@ -84,7 +84,7 @@ static const char *get_remote_base(const TsChange *c) { return json(&c->remote_b
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
 static const char *get_dead_uid(const TsChange *c) { return c->dead_uid; }
 static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
-static const char *get_error_message(const TsChange *c) { return c->failure.message; }
+static const char *get_error_message(const TsChange *c) { return ts_error_text(&c->failure); }
 static const char *get_conflict_base(const TsChange *c) { return json(&c->conflict.base); }
 static const char *get_conflict_local(const TsChange *c) { return json(&c->conflict.local); }
 static const char *get_conflict_remote(const TsChange *c) { return json(&c->conflict.remote); }
@@ -643,7 +643,8 @@ ts_store_show_status(const TsDb *d, const TsMapping *m, const char **task_ids, i
 		"  CROSS JOIN LATERAL (SELECT h.* FROM tasksync.task_link h"
 		"   JOIN tasksync.task_list_mapping hm ON hm.id = h.mapping_id AND hm.user_id = h.user_id"
 		"   WHERE h.task_id = i.id AND " TS_OF_USER("h", "$2") " AND hm.provider_id = m.provider_id"
-		"   LIMIT 1) l) s"
+		/* of a task that moves, the one where it goes */
+		"   ORDER BY hm.project_id = x.project_id DESC LIMIT 1) l) s"
 		" WHERE t.id = s.id AND " TS_OF_USER("t", "$2") " AND (t.provider_id, t.external_task_id, t.sync_status,"
 		"  t.last_synced_at) IS DISTINCT FROM (s.provider_id, s.external_task_id, s.sync_status,"
 		"  s.last_synced_at)",

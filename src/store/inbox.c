@@ -54,7 +54,7 @@ ts_store_inbox_put(void *db, const TsMapping *m, const TsInboxRow *rows, int n)
 		v[3 * n + i] = psprintf(INT64_FORMAT, r->fetch_seq);
 		v[4 * n + i] = r->wait_for;
 		v[5 * n + i] = ts_failed(&r->error) ? r->error.sqlstate : NULL;
-		v[6 * n + i] = ts_failed(&r->error) ? r->error.message : NULL;
+		v[6 * n + i] = ts_failed(&r->error) ? ts_error_text(&r->error) : NULL;
 		v[7 * n + i] = r->uid;
 	}
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(v, n), ts_texts(v + n, n),

@@ -114,29 +114,21 @@ ts_store_intents_doubt(void *db, const TsMapping *m)
 	ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id));
 }
 
-/*
- * Tasks that are back from where no service looks, and as they were when they
- * left: nothing is sent that would make them this mapping's again.
- */
-static void
-welcome_back(const TsDb *d, const TsMapping *m, const char **uncarried, int n)
-{
-	static TsStatement stmt = {
-		"UPDATE tasksync.task_link l SET state = 'LIVE', sync_status = 'SYNCED'"
-		" FROM tasksync.task t, tasksync.task_list_mapping m"
-		" WHERE " TS_MINE("l") " AND l.state = 'FROZEN' AND t.id = l.task_id"
-		"  AND " TS_OF_USER("t", "$2") " AND m.id = $1 AND m.user_id = $2"
-		"  AND t.project_id = m.project_id"
-		"  AND tasksync.task_fields(t) - $3::text[] = l.local_base"
-		" RETURNING l.task_id::text",
-		{UUIDOID, TEXTOID, TEXTARRAYOID}
-	};
-	int			nback = ts_run(&stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
-	const char **back = palloc(sizeof(char *) * (nback + 1));
+/* The task t of link l is in the project of mapping m, and as it was last agreed on. */
+#define IS_AT_REST \
+	" AND t.id = l.task_id AND " TS_OF_USER("t", "$2") " AND m.id = $1 AND m.user_id = $2" \
+	" AND t.project_id = m.project_id AND tasksync.task_fields(t) - $3::text[] = l.local_base"
 
-	for (int i = 0; i < nback; i++)
-		back[i] = ts_col_text(i, 1, NULL);
-	ts_store_show_status(d, m, back, nback);
+/* Runs a statement that returns tasks of which nothing is to be sent after all, and shows it. */
+static void
+calm_down(const TsDb *d, const TsMapping *m, TsStatement *stmt, const char **uncarried, int n)
+{
+	int			nfound = ts_run(stmt, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
+	const char **found = palloc(sizeof(char *) * (nfound + 1));
+
+	for (int i = 0; i < nfound; i++)
+		found[i] = ts_col_text(i, 1, NULL);
+	ts_store_show_status(d, m, found, nfound);
 }
 
 /*
@@ -144,9 +136,9 @@ welcome_back(const TsDb *d, const TsMapping *m, const char **uncarried, int n)
  * their link (or have neither task nor link any more), are done; and those of
  * tasks that another list of the project carries, that were deleted there and
  * are not to come back, or that are where no service looks.  What a task shows
- * is no longer pending then.  And once everybody
- * who might have written without knowing of the mapping is gone, a
- * comparison that went through needs no repeating until tomorrow.
+ * is no longer pending then, nor an error that was.  And once everybody who might
+ * have written without knowing of the mapping is gone, a comparison that went
+ * through needs no repeating until tomorrow.
  */
 void
 ts_store_push_end(void *db, const TsMapping *m)
@@ -192,10 +184,16 @@ ts_store_push_end(void *db, const TsMapping *m)
 		"UPDATE tasksync.task_link l SET retry_at = NULL, fail_count = 0, error_code = NULL,"
 		" error_message = NULL, sync_status = 'SYNCED'"
 		" FROM tasksync.task t, tasksync.task_list_mapping m"
-		" WHERE " TS_MINE("l") " AND l.retry_at IS NOT NULL AND l.external_task_id IS NOT NULL"
-		"  AND t.id = l.task_id AND " TS_OF_USER("t", "$2")
-		"  AND m.id = $1 AND m.user_id = $2 AND t.project_id = m.project_id"
-		"  AND tasksync.task_fields(t) - $3::text[] = l.local_base",
+		" WHERE " TS_MINE("l") " AND l.retry_at IS NOT NULL AND l.external_task_id IS NOT NULL" IS_AT_REST
+		" RETURNING l.task_id::text",
+		{UUIDOID, TEXTOID, TEXTARRAYOID}
+	};
+	/* What is back from where no service looks, and as it was when it left. */
+	static TsStatement back = {
+		"UPDATE tasksync.task_link l SET state = 'LIVE', sync_status = 'SYNCED'"
+		" FROM tasksync.task t, tasksync.task_list_mapping m"
+		" WHERE " TS_MINE("l") " AND l.state = 'FROZEN'" IS_AT_REST
+		" RETURNING l.task_id::text",
 		{UUIDOID, TEXTOID, TEXTARRAYOID}
 	};
 	static TsStatement compared = {
@@ -212,8 +210,8 @@ ts_store_push_end(void *db, const TsMapping *m)
 		return;
 	ts_run(&done, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot),
 		   ts_texts(uncarried, n));
-	ts_run(&mended, ts_uuid(m->id), ts_text(m->user_id), ts_texts(uncarried, n));
-	welcome_back(d, m, uncarried, n);
+	calm_down(d, m, &mended, uncarried, n);
+	calm_down(d, m, &back, uncarried, n);
 	if (m->compare_due)
 		ts_run(&compared, ts_uuid(m->id), ts_text(m->user_id), ts_text(d->snapshot));
 }

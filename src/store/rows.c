@@ -65,7 +65,11 @@ ts_uncarried(const TsDb *d, const char **names)
 	"    JOIN tasksync.task_list_mapping cm ON cm.id = cl.mapping_id AND cm.user_id = cl.user_id" \
 	"    WHERE cl.task_id = t.id AND " TS_OF_USER("cl", "$2") " AND cm.provider_id = m.provider_id" \
 	"     AND cm.id <> m.id AND cl.external_task_id IS NOT NULL LIMIT 1) END," \
-	" o.external_id"
+	" o.external_id, o.owed"
+
+#define IS_HOME \
+	"(NOT om.mirror OR om.provider_id = t.provider_id" \
+	" OR om.id = tasksync.home_mapping(om.project_id, $2))"
 
 /* Where the task's project has a list, when that is not this mapping's. */
 #define ROW_ELSEWHERE \
@@ -76,9 +80,17 @@ ts_uncarried(const TsDb *d, const char **names)
 	"    AND " TS_BELONGS("t", "om") ") AS list_id," \
 	"   pg_catalog.min(ol.external_task_id) FILTER (WHERE om.provider_id = m.provider_id" \
 	"    AND " TS_BELONGS("t", "om") ") AS external_id," \
-	"   pg_catalog.bool_or(ol.external_task_id IS NOT NULL AND (NOT om.mirror" \
-	"    OR om.provider_id = t.provider_id" \
-	"    OR om.id = tasksync.home_mapping(om.project_id, $2))) AS linked," \
+	"   pg_catalog.bool_or(true) FILTER (WHERE ol.external_task_id IS NOT NULL" \
+	"    AND " IS_HOME ") AS linked," \
+	"   pg_catalog.bool_or(EXISTS (SELECT FROM tasksync.task_change oc WHERE oc.task_id = t.id" \
+	"    AND oc.mapping_id = om.id AND oc.user_id = om.user_id AND oc.synced_at IS NULL)" \
+	"    AND EXISTS (SELECT FROM pg_catalog.jsonb_each(ol.local_base) b(field, value)" \
+	"     WHERE b.value IS DISTINCT FROM tasksync.task_fields(t) -> b.field)" \
+	/* where that is seen there, it waits for this one to go */ \
+	"    AND NOT EXISTS (SELECT FROM tasksync.task_inbox oi WHERE oi.mapping_id = om.id" \
+	"     AND oi.user_id = om.user_id AND oi.external_task_id = ol.external_task_id" \
+	"     AND oi.wait_for = 'MOVE'))" \
+	"    FILTER (WHERE " IS_HOME ") AS owed," \
 	"   pg_catalog.bool_or(om.sync_direction <> 'FROM_PROVIDER') AS mapped" \
 	"  FROM tasksync.task_list_mapping om" \
 	"  LEFT JOIN tasksync.task_link ol ON ol.mapping_id = om.id AND ol.user_id = om.user_id" \
@@ -175,6 +187,7 @@ read_row(const TsMapping *m, int i, TsLinkRow *row)
 	row->modified_at = ts_col_text(i, 24, NULL);
 	row->copy_of = ts_col_text(i, 25, &row->copy_len);
 	row->target_external_id = ts_col_text(i, 26, NULL);
+	row->owed_elsewhere = ts_col_bool(i, 27);
 	row->parted = ts_col_bool(i, 23) && row->has_local && !row->in_project && !row->project_mapped;
 	row->dead |= row->parted;
 }

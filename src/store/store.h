@@ -92,6 +92,7 @@ typedef struct TsLinkRow
 	char	   *target_list_id;
 	char	   *target_external_id; /* … and its object there, or NULL */
 	bool		elsewhere;		/* moved: there is an object for it in its project's list */
+	bool		owed_elsewhere; /* … which does not have all of it yet */
 	bool		project_mapped; /* moved: its project has a list at some service */
 	char	   *copy_of;		/* no object here: the text of one in another list of the provider, or NULL */
 	size_t		copy_len;

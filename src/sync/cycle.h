@@ -222,6 +222,7 @@ typedef struct TsMergeItem
 		TS_MERGE_HOLD_BACK,		/* looks like a task here: match at the end */
 		TS_MERGE_WAIT_MOVE,		/* its uid is linked in a sibling list */
 		TS_MERGE_ADOPT,			/* made by a create in doubt: settle that */
+		TS_MERGE_AGAIN,			/* another of this batch is its task's object: merge it after that */
 		TS_MERGE_WAIT_RETURN,	/* its task is away: look at it when that is back */
 		TS_MERGE_FOREIGN		/* no task: leave it alone */
 	}			verdict;

@@ -226,6 +226,17 @@ may_match(const TsRun *r, const TsMergeItem *item)
 	return false;
 }
 
+/*
+ * First pull: does some unlinked task here look like this object, and not the one
+ * whose marker it bears?  (Services copy markers: to the next of a recurring task,
+ * to what somebody duplicates.)
+ */
+static bool
+matches_another(const TsRun *r, const TsMergeItem *item, const TsLinkRow *row)
+{
+	return !(row->has_local && looks_like(&row->local, &item->remote.task)) && may_match(r, item);
+}
+
 /* First pull: a task that is known to be this object matches no other. */
 static void
 no_longer_unlinked(TsRun *r, const char *task_id)
@@ -276,6 +287,12 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
+	if (w->r->m->first_pull && (row->sibling == NULL || strcmp(row->sibling, w->r->m->id) == 0) &&
+		matches_another(w->r, item, row))
+	{
+		item->verdict = TS_MERGE_HOLD_BACK;
+		return false;
+	}
 	if (may_have_moved(w, item, row))
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
@@ -283,11 +300,6 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 	}
 	if (row->task_id)
 		no_longer_unlinked(w->r, row->task_id);
-	else if (w->r->m->first_pull && may_match(w->r, item))
-	{
-		item->verdict = TS_MERGE_HOLD_BACK;
-		return false;
-	}
 	ts_plan_row(w->c, w->r, row, &item->remote, parent, &plan);
 	if (plan.local_action == TS_ACTION_NONE && !row->has_local)
 		return false;			/* TO_PROVIDER: not ours to take in */
@@ -337,7 +349,8 @@ merge_item(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *pare
 	bool		changed;
 
 	memset(&item->counts, 0, sizeof(item->counts));
-	item->verdict = TS_MERGE_DONE;
+	if (item->verdict == TS_MERGE_AGAIN)
+		return false;
 	if (!item->remote.is_task)
 	{
 		item->verdict = TS_MERGE_FOREIGN;
@@ -511,6 +524,39 @@ ts_find_parents(TsCycle *c, TsRun *r, const TsLinkRow *rows, const char **parent
 	return parents;
 }
 
+/*
+ * Objects that nobody has linked, and of which more than one bear the same marker:
+ * the one that looks like its task takes it, or else the first, and the others are
+ * looked at once it has.
+ */
+static void
+choose_bearers(MergeWork *w, const TsLinkRow *rows)
+{
+	for (int i = 0; i < w->n; i++)
+		w->items[i].verdict = TS_MERGE_DONE;
+	for (int i = 0; i < w->n; i++)
+	{
+		int			bearer = i;
+
+		if (rows[i].task_id == NULL || rows[i].external_id || w->items[i].match ||
+			w->items[i].verdict == TS_MERGE_AGAIN)
+			continue;
+		for (int j = i + 1; j < w->n; j++)
+		{
+			if (rows[j].task_id == NULL || strcmp(rows[j].task_id, rows[i].task_id) != 0)
+				continue;
+			w->items[j].verdict = TS_MERGE_AGAIN;
+			if (rows[j].has_local && looks_like(&rows[j].local, &w->items[j].remote.task) &&
+				!looks_like(&rows[bearer].local, &w->items[bearer].remote.task))
+			{
+				w->items[bearer].verdict = TS_MERGE_AGAIN;
+				w->items[j].verdict = TS_MERGE_DONE;
+				bearer = j;
+			}
+		}
+	}
+}
+
 static void
 merge_body(void *arg)
 {
@@ -528,6 +574,7 @@ merge_body(void *arg)
 		parent_uids[i] = w->items[i].remote.task.value[TS_PARENT_TASK_ID];
 	parents = ts_find_parents(w->c, w->r, rows, parent_uids, w->n);
 	find_swinging(w, rows);
+	choose_bearers(w, rows);
 	for (int i = 0; i < w->n; i++)
 		if (merge_item(w, &w->items[i], &rows[i], &parents[i], &changes[n]))
 			n++;
@@ -604,6 +651,7 @@ merged(MergeWork *w)
 				hold_back(w->r, item);
 				break;
 			case TS_MERGE_ADOPT:
+			case TS_MERGE_AGAIN:
 				break;
 			case TS_MERGE_WAIT_MOVE:
 				w->r->wants_barrier = w->r->found_moving = true;
@@ -668,6 +716,22 @@ adopt(TsCycle *c, TsRun *r, const TsMergeItem *items, int n)
 	}
 }
 
+static void merge_split(TsCycle *c, TsRun *r, TsMergeItem *items, int n);
+
+/* The others that bear a marker, now that its task has its object. */
+static void
+merge_others(TsCycle *c, TsRun *r, const TsMergeItem *items, int n)
+{
+	TsMergeItem *others = palloc(sizeof(TsMergeItem) * n);
+	int			nothers = 0;
+
+	for (int i = 0; i < n; i++)
+		if (items[i].verdict == TS_MERGE_AGAIN)
+			others[nothers++] = items[i];
+	merge_split(c, r, others, nothers);
+	pfree(others);
+}
+
 static void
 merge_split(TsCycle *c, TsRun *r, TsMergeItem *items, int n)
 {
@@ -680,6 +744,7 @@ merge_split(TsCycle *c, TsRun *r, TsMergeItem *items, int n)
 	{
 		merged(&w);
 		adopt(c, r, items, n);
+		merge_others(c, r, items, n);
 	}
 	else if (ts_is_servers_trouble(&err))
 		ts_run_fail(c, r, &err);

@@ -235,6 +235,18 @@ ts_error_hint(TsError *err, const char *fmt,...)
 }
 
 /*
+ * ts_error_text
+ *		Message, detail and hint in lines of their own, as psql shows them.
+ */
+char *
+ts_error_text(const TsError *err)
+{
+	return psprintf("%s%s%s%s%s", err->message, err->detail ? "\nDETAIL:  " : "",
+					err->detail ? err->detail : "", err->hint ? "\nHINT:  " : "",
+					err->hint ? err->hint : "");
+}
+
+/*
  * ts_error_copy
  *		The same error, its texts in another context.
  */

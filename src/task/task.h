@@ -113,6 +113,7 @@ typedef struct TsError
 extern void ts_error(TsError *err, const char *sqlstate, const char *fmt,...) pg_attribute_printf(3, 4);
 extern void ts_error_detail(TsError *err, const char *fmt,...) pg_attribute_printf(2, 3);
 extern void ts_error_hint(TsError *err, const char *fmt,...) pg_attribute_printf(2, 3);
+extern char *ts_error_text(const TsError *err);	/* all of it, as psql shows it */
 extern void ts_error_copy(TsError *to, const TsError *from, MemoryContext cxt);
 
 /*

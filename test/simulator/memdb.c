@@ -686,6 +686,22 @@ comes_over(MemStore *s, const TsMapping *m, const MemTask *t)
 	return false;
 }
 
+/* Is the rest to follow?  An object that was seen there waits for this one to go. */
+static bool
+is_owed(MemStore *s, const MemTask *t, const MemLink *l, const char *mapping_id)
+{
+	MemInbox   *seen = l && l->external_id ? inbox_row(s, mapping_id, l->external_id) : NULL;
+
+	if (l == NULL || (seen && same(seen->row.wait_for, TS_WAIT_MOVE)) ||
+		ts_task_diff(&l->local_base, &t->fields, l->local_base.known) == 0)
+		return false;
+	for (int i = 0; i < s->db.nchanges; i++)
+		if (!s->db.changes[i].synced && same(s->db.changes[i].mapping_id, mapping_id) &&
+			same_id(s->db.changes[i].task_id, t->id))
+			return true;
+	return false;
+}
+
 /* Where the task's project has a list, when that is not this mapping's. */
 static void
 look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row)
@@ -694,14 +710,16 @@ look_elsewhere(MemStore *s, const TsMapping *m, const MemTask *t, TsLinkRow *row
 	{
 		const TsMapping *o = &s->db.mappings[i].m;
 		MemLink    *l;
+		bool		is_home;
 
 		if (!same(o->project_id, t->project) || same(o->project_id, m->project_id) ||
 			o->direction == TS_FROM_PROVIDER)
 			continue;
 		l = mem_link(s, t->id, o->id);
 		row->project_mapped = true;
-		row->elsewhere |= l && l->external_id &&
-			(!o->mirror || same(o->provider_id, t->home) || same(o->id, home_mapping(s, t->project)->id));
+		is_home = !o->mirror || same(o->provider_id, t->home) || same(o->id, home_mapping(s, t->project)->id);
+		row->elsewhere |= l && l->external_id && is_home;
+		row->owed_elsewhere |= is_home && is_owed(s, t, l, o->id);
 		if (same(o->provider_id, m->provider_id) && belongs(s, o, t))
 		{
 			row->target_mapping_id = o->id;

@@ -114,6 +114,7 @@ choose_habits(Run *run, FakeService *s)
 	s->patches = run_one_in(run, 4);
 	s->surprises = run_one_in(run, 4);
 	s->spawns = run_one_in(run, 4);
+	s->copies_markers = s->spawns && run_one_in(run, 2);
 	s->no_moves = run_one_in(run, 4) && !s->stable_ids;
 	/* Moved by hand and by us at once: a list that takes both is beyond help. */
 	s->unique_uids = !s->server_names && (s->no_moves || run_one_in(run, 2));

@@ -478,7 +478,7 @@ is_done(const TsTask *task)
 	return task->value[TS_STATUS] && strcmp(task->value[TS_STATUS], "COMPLETED") == 0;
 }
 
-/* Some services make the next occurrence a new object when one is completed. */
+/* Some services make the next occurrence a new object when one is completed, with all that it bears. */
 static void
 spawn(FakeService *s, const char *list, const char *was, const char *now)
 {
@@ -487,7 +487,9 @@ spawn(FakeService *s, const char *list, const char *was, const char *now)
 	if (!s->spawns || !next.task.value[TS_RECURRENCE_RULE] || !is_done(&next.task) ||
 		is_done(&document(was)->task))
 		return;
-	next.uid = next.marker = NULL;
+	next.uid = NULL;
+	if (!s->copies_markers)
+		next.marker = NULL;
 	next.task.value[TS_STATUS] = "TODO";
 	next.task.value[TS_PERCENT_COMPLETE] = next.task.value[TS_COMPLETED_AT] = NULL;
 	next.task.value[TS_DUE_DATE] = next_day(next.task.value[TS_DUE_DATE]);

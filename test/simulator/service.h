@@ -74,6 +74,7 @@ typedef struct FakeService
 	bool		patches;		/* an update sets the fields that changed only */
 	bool		surprises;		/* its provider does not know that it drops seconds */
 	bool		spawns;			/* completing a recurring task makes the next, besides */
+	bool		copies_markers;	/* … with the marker of the one that was completed */
 	bool		no_moves;		/* moves are unsupported */
 	bool		unique_uids;	/* two objects of one uid in a list are refused */
 	bool		no_etags;		/* writes don't tell the new ETag */

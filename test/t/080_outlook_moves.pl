@@ -117,6 +117,23 @@ subtest 'an edit of the old task' => sub {
 	is($world->task_there($b, 'Read')->{body}{content} . ' ' . $world->task_there($b, 'Read')->{importance}, 'edited there high', 'comes along, too');
 };
 
+subtest 'an edit of the old task that the new one can not take' => sub {
+	my %weekly = (pattern => { type => 'weekly', interval => 1, daysOfWeek => ['monday'] }, range => { type => 'noEnd', startDate => '2027-03-01' });
+	my ($a, $b) = map { $world->map_list("Bake $_") } qw(A B);
+	$world->add($a, 'Bake', due => '2027-03-01', recurrence => \%weekly);
+	$world->sync($a);
+	move($b, 'Bake');
+	$world->sync($b);
+	$world->edit($a, 'Bake', text => 'edited there', recurrence => { %weekly, range => { type => 'numbered', numberOfOccurrences => 3, startDate => '2027-03-01' } });
+	$world->sync foreach 1 .. 3;
+	is($world->task_there($a, 'Bake')->{body}{content}, 'edited there', 'keeps it');
+	is($world->value($b, 'Bake', 'sync_status'), 'ERROR', '... which the task tells');
+	$world->update($b, 'Bake', "recurrence_rule = 'FREQ=WEEKLY;BYDAY=MO'");
+	$world->sync foreach 1 .. 3;
+	is($world->titles_there($a) . '|' . $world->task_there($b, 'Bake')->{body}{content}, '|edited there', '... until it is mended');
+	$world->at_rest($_, 'at rest') foreach $a, $b;
+};
+
 subtest 'a deletion that fails' => sub {
 	my ($a, $b) = under_way('Swim', 'one');
 	$world->sync($b);

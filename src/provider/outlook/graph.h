@@ -195,6 +195,7 @@ typedef struct GraphWrite
 	bool		suspect;		/* 412, or (CREATE) 404: to be looked into */
 	bool		has_steps;		/* CREATE: the body has steps of the task that it takes the place of … */
 	bool		lost_steps;		/* … and was refused with them */
+	bool		sends_end;		/* UPDATE: once more, with the end of its rule that was lost */
 	GraphCarry *carry;			/* DELETE: what is to be done before, or NULL */
 } GraphWrite;
 

@@ -395,6 +395,60 @@ static const GraphStep look_step = {
 
 /* ---------- writing ---------- */
 
+static const TsJson *
+recurrence_in(const char *json, size_t len)
+{
+	TsError		err = {0};
+
+	return ts_json_get_kind(ts_json_parse(json, len, &err), "recurrence", TS_JSON_OBJECT);
+}
+
+/*
+ * A rule is sent without its end where that is the same as before, since it may be
+ * refused.  Has the service taken that for "no end"?  Then it is sent with it, as
+ * a change of the version that the service has shown.
+ */
+static bool
+send_lost_end(GraphConversation *c, int i, const TsJson *task)
+{
+	TsPush	   *p = graph_push_at(c, i);
+	GraphWrite *w = &c->push.write[i];
+	const TsJson *meant;
+	const TsJson *shown = ts_json_get_kind(task, "recurrence", TS_JSON_OBJECT);
+	char	   *version;
+
+	if (p->kind != TS_PUSH_UPDATE || w->sends_end || shown == NULL ||
+		strcmp(ts_json_get_string(task, "id"), p->external_id) != 0 ||
+		recurrence_in(w->body, strlen(w->body)) == NULL)
+		return false;
+	meant = recurrence_in(p->payload, p->payload_len);
+	version = graph_version(task);
+	if (version == NULL || ts_todo_range_text(meant)[0] == '\0' ||
+		ts_todo_range_text(shown)[0] != '\0')
+		return false;
+	w->body = psprintf("{\"recurrence\":%s}", ts_json_raw(meant));
+	w->sends_end = w->looked = true;
+	p->etag = version;
+	return true;
+}
+
+/* A 400 and the like; what may be the reason is said in our words. */
+static void
+refused(GraphConversation *c, int i, const GraphAnswer *a)
+{
+	TsPush	   *p = graph_push_at(c, i);
+	char	   *said;
+
+	graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+	said = p->error.detail;
+	if (p->kind != TS_PUSH_UPDATE ||
+		ts_json_get_kind(recurrence_in(c->push.write[i].body, strlen(c->push.write[i].body)), "range", TS_JSON_OBJECT) == NULL)
+		return;
+	ts_error(&p->error, "22023", "Outlook does not let the recurrence rule of a task that is there have another end");
+	p->error.detail = said;
+	ts_error_hint(&p->error, "Take COUNT or UNTIL out of the recurrence_rule, or insert the task anew and delete this one.");
+}
+
 /* A write was accepted; the answer shows the task as it is now, or nobody can say what it did. */
 static void
 written(GraphConversation *c, int i, const GraphAnswer *a)
@@ -408,6 +462,8 @@ written(GraphConversation *c, int i, const GraphAnswer *a)
 		graph_settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
 		return;
 	}
+	if (send_lost_end(c, i, task))
+		return;
 	if (p->kind == TS_PUSH_CREATE)
 	{
 		p->new_external_id = pstrdup(id);
@@ -482,7 +538,7 @@ take_outcome(GraphConversation *c, int i, const GraphAnswer *a)
 		w->lost_steps = true;
 	}
 	else if (graph_is_refused(a))
-		graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
+		refused(c, i, a);
 	else
 		graph_settle_with_words(c, i, TS_OUTCOME_IN_DOUBT, a);
 	return true;
