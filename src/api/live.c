@@ -209,8 +209,8 @@ authorized_exchange(TsLive *live, const TsTalk *talk, const TsRequest *req)
 	Exchange	x = {live->cxt, psprintf("provider \"%s\"", live->row->name),
 		talk->data, talk->response, talk->arg, live->auth.refreshable};
 
-	if (ts_auth_is_due(&live->auth))
-		get_token(live, false);
+	if (ts_auth_is_due(&live->auth) || (req->renew && live->auth.refreshable))
+		get_token(live, req->renew);
 	exchange(live->net, req, &live->auth, &x);
 	if (!x.unauthorized)
 		return;

@@ -33,6 +33,7 @@ typedef struct TsRequest
 	size_t		body_len;
 	bool		safe;			/* no effect there: may be repeated freely */
 	bool		stream;			/* hand a 2xx body on in chunks as it comes */
+	bool		renew;			/* the token was refused: a new one first, if there is to be had */
 } TsRequest;
 
 typedef struct TsResponse

@@ -325,7 +325,7 @@ pump(TsRunner *run)
 		more = ts_cycle_next(run->cycle, &run->request);
 	else
 		more = run->conv->provider->next(run->conv, &run->request);
-	if (more && ts_auth_is_due(&run->auth))
+	if (more && (ts_auth_is_due(&run->auth) || (run->request.renew && run->auth.refreshable)))
 		get_token(run);
 	else if (more)
 		send_request(run);

@@ -311,6 +311,21 @@ subtest 'a token that expires in the middle' => sub {
 	$bert->sync($m);
 	$graph->mode;
 	is((scalar grep { $_->{body}{content} eq 'y' } $bert->tasks_there($m)), 60, 'refused once in the middle');
+	foreach my $case ([ 'one of the writes', 'part PATCH status 401 skip 3 times 1' ], [ 'all of them', 'part PATCH status 401 times 20' ], [ 'one of the reads', 'part GET status 401 skip 3 times 1' ])
+	{
+		my ($name, $rule) = @$case;
+
+		$graph->set(delta_partial => 'on') if $rule =~ /GET/;
+		$bert->edit($m, "Task $_", importance => 'high') foreach $rule =~ /GET/ ? 1 .. 30 : ();
+		$bert->sql("UPDATE tasksync.task SET description = '$name' WHERE project_id = '$m->{project}'");
+		$graph->mode($rule);
+		$graph->requests;
+		$bert->sync($m);
+		$graph->mode;
+		is((scalar grep { m{^ *POST /login/.*/token} } $graph->requests), 1, "refused for $name of a batch: a new token");
+		is((scalar grep { $_->{body}{content} eq $name } $bert->tasks_there($m)), 60, '... and all is done');
+		$graph->set(delta_partial => 'off');
+	}
 	is($bert->sql("SELECT status FROM tasksync.connected_account WHERE id = '$account'"), 'OK', 'nobody has to sign in');
 	$bert->at_rest($m, 'at rest');
 	$bert->sql("SELECT tasksync.update_provider('$provider', enabled => false)");

@@ -169,6 +169,19 @@ graph_fail(GraphConversation *c, const GraphAnswer *a, const char *object)
 }
 
 /*
+ * graph_renew
+ *		A part says that the token is refused, which the service itself did not: it is
+ *		asked again with another, once.  True when that is so.
+ */
+bool
+graph_renew(GraphConversation *c, const GraphAnswer *a)
+{
+	if (a->status != 401 || a->resp != NULL || c->renewed)
+		return false;
+	return c->renews = c->renewed = true;
+}
+
+/*
  * graph_common_trouble
  *		True when the answer ends any conversation, whatever it was about.
  */

@@ -150,6 +150,20 @@ learn_size(GraphConversation *c)
 	graph_batch_begin(c);
 }
 
+/* Parts that went well: the token is good, and another may be had when it is not any more. */
+static void
+note_token(GraphConversation *c)
+{
+	const GraphBatch *b = &c->batch;
+
+	for (int i = 0; i < b->n; i++)
+	{
+		if (b->part[i].answer.status == 401)
+			return;
+	}
+	c->renewed = false;
+}
+
 /* A header of a part, names in any case. */
 static const char *
 part_header(const TsJson *part, const char *name)
@@ -223,5 +237,6 @@ graph_batch_read(GraphConversation *c, const GraphAnswer *a)
 		part->answer.request_id = part_header(r, "request-id");
 	}
 	learn_size(c);
+	note_token(c);
 	return true;
 }

@@ -128,6 +128,18 @@ ends_all(const GraphAnswer *a)
 	return a->status == 0 || (a->status / 100 != 2 && !graph_is_refused(a));
 }
 
+/* Is all of the batch to be asked for again, with another token? */
+static bool
+needs_token(GraphConversation *c)
+{
+	for (int i = 0; i < c->batch.n; i++)
+	{
+		if (graph_renew(c, &c->batch.part[i].answer))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Does a part dislike $expand?  It does if the batch is refused with it, and
  * not without.
@@ -160,6 +172,12 @@ fetch_answer(GraphConversation *c, const GraphAnswer *a)
 	if (!graph_batch_read(c, a))
 	{
 		graph_fail(c, a, graph_object(c));
+		return;
+	}
+	if (needs_token(c))
+	{
+		f->next = f->under_way;
+		fetch_next(c);
 		return;
 	}
 	if (is_disliked(c))
@@ -239,6 +257,12 @@ belongings_answer(GraphConversation *c, const GraphAnswer *a)
 	if (!graph_batch_read(c, a))
 	{
 		graph_fail(c, a, graph_object(c));
+		return;
+	}
+	if (needs_token(c))
+	{
+		f->asked = c->batch.part[0].index;
+		fetch_next(c);
 		return;
 	}
 	for (int i = 0; i < c->batch.n; i++)

@@ -113,6 +113,8 @@ graph_next(TsConversation *conv, TsRequest *req)
 	conv->doing = c->step->doing;
 	conv->nrequests++;
 	c->step->ask(c, req);
+	req->renew = c->renews;
+	c->renews = false;
 	MemoryContextSwitchTo(old);
 	return true;
 }

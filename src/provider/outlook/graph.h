@@ -224,6 +224,8 @@ struct GraphConversation
 	const char *list;			/* path of the op's list, or NULL */
 	char		request_id[37];	/* of this conversation; its requests count in the last digits */
 	GraphCaps	caps;
+	bool		renews;			/* the next request needs a new token … */
+	bool		renewed;		/* … which was had already, and nothing has gone well since */
 	GraphBatch	batch;
 	GraphPull	pull;
 	GraphFetch	fetch;
@@ -249,6 +251,7 @@ extern bool graph_is_missing(const GraphAnswer *a);
 extern bool graph_is_refused(const GraphAnswer *a);
 extern void graph_describe(const GraphAnswer *a, TsError *err, const char *failed, const char *object);
 extern void graph_fail(GraphConversation *c, const GraphAnswer *a, const char *object);
+extern bool graph_renew(GraphConversation *c, const GraphAnswer *a);
 extern bool graph_common_trouble(GraphConversation *c, const GraphAnswer *a);
 extern const char *graph_object(const GraphConversation *c);
 

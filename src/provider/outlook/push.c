@@ -373,7 +373,7 @@ graph_push_take_reads(GraphConversation *c, const GraphAnswer *a,
 		else if (worst == NULL || part->answer.retry_after > worst->retry_after)
 			worst = &part->answer;
 	}
-	if (worst != NULL)
+	if (worst != NULL && !graph_renew(c, worst))
 		fail_all(c, worst);
 	else
 		push_next(c);
@@ -589,7 +589,7 @@ write_answer(GraphConversation *c, const GraphAnswer *a)
 			(worst == NULL || part->answer.retry_after > worst->retry_after))
 			worst = &part->answer;
 	}
-	if (worst != NULL)
+	if (worst != NULL && !graph_renew(c, worst))
 		fail_all(c, worst);
 	else
 		push_next(c);
