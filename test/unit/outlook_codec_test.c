@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "graph_replay.h"
 #include "provider/outlook/provider.h"
 #include "provider/outlook/todo.h"
@@ -368,6 +370,52 @@ text_of(const char *html)
 	ts_json_put_string(&body, "contentType", "html");
 	ts_json_close(&body);
 	return decoded(object("body", body.data)).task.value[TS_DESCRIPTION];
+}
+
+/* "times" of a piece, and what goes before and after. */
+static char *
+many(const char *head, const char *piece, int times, const char *tail)
+{
+	StringInfoData html;
+
+	initStringInfo(&html);
+	appendStringInfoString(&html, head);
+	for (int i = 0; i < times; i++)
+		appendStringInfo(&html, piece, i);
+	appendStringInfoString(&html, tail);
+	return html.data;
+}
+
+/* How long it takes, in seconds, to read a body or to refuse it. */
+static double
+seconds_for(const char *html, bool *read)
+{
+	clock_t		start = clock();
+	StringInfoData body;
+	TsRemoteTask r;
+	TsError		err = {0};
+
+	initStringInfo(&body);
+	ts_json_open(&body);
+	ts_json_put_string(&body, "content", html);
+	ts_json_put_string(&body, "contentType", "html");
+	ts_json_close(&body);
+	body.data = object("body", body.data);
+	*read = ts_todo_decode(body.data, strlen(body.data), &opt, &r, &err);
+	return (double) (clock() - start) / CLOCKS_PER_SEC;
+}
+
+static void
+test_slow_bodies(void)
+{
+	bool		read;
+
+	tap_ok(seconds_for(many("<p", " a%d", 140000, ">x"), &read) < 1 && !read, "a tag of very many attributes is refused");
+	tap_ok(seconds_for(many("<p", "/a%d", 140000, ">x"), &read) < 1 && !read, "... of any form");
+	tap_ok(seconds_for(many("<!-- <b x=' --><p", " a%d", 140000, ">x"), &read) < 1 && !read, "... wherever quotes are");
+	tap_ok(seconds_for(many("", "<a", 49000, ""), &read) < 1, "tags that do not end");
+	tap_ok(seconds_for(many("", "<p class=\"c%d\" style=\"a b c d e f g\" id=x dir=ltr>y", 15000, ""), &read) < 2 && read, "many with a few are read");
+	tap_ok(seconds_for(many("<ol>", "<li>%d", 49000, "</ol>"), &read) < 2 && read, "... and a list of many items");
 }
 
 static void
@@ -805,6 +853,7 @@ main(int argc, char **argv)
 	test_completion();
 	test_words();
 	test_bodies();
+	test_slow_bodies();
 	test_blanks();
 	tap_reset();
 	test_patterns();

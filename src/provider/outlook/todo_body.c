@@ -18,16 +18,19 @@
 #include "utils/memutils.h"
 
 /*
- * The parser searches all open elements for each new one, so a body made to
- * be slow is one with very many tags.  Against depth alone it has a bound of
+ * The parser searches all open elements for each new one, and all attributes of a
+ * tag for each further one, so a body made to be slow is one with very many tags,
+ * or with tags of very many attributes.  Against depth alone it has a bound of
  * its own, at which it silently stops: that is lifted, for what it left out
  * would look as if somebody had deleted it.
  */
 #define MAX_HTML		(1024 * 1024)
 #define MAX_TAGS		50000
+#define MAX_ATTRIBUTE_PAIRS	20000000
 #define PARSE_OPTIONS	(HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | \
 						 HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC | XML_PARSE_HUGE)
 
+#define HTML_BLANKS	" \t\r\n\f"
 #define NBSP		"\xC2\xA0"
 
 /* What is owned by malloc lives as long as the context, and no longer. */
@@ -196,7 +199,7 @@ attribute(const xmlNode *node, const char *name)
 static void
 begin_item(TextWriter *w, const xmlNode *item)
 {
-	int			number = 1;
+	int			number;
 
 	want_newlines(w, 1);
 	flush(w);
@@ -207,8 +210,9 @@ begin_item(TextWriter *w, const xmlNode *item)
 		appendStringInfoString(&w->out, "- ");
 		return;
 	}
-	for (const xmlNode *before = item->prev; before != NULL; before = before->prev)
-		number += is_named(before, "li");
+	/* in the list's own field for whoever reads the document */
+	number = (int) (intptr_t) item->parent->_private + 1;
+	item->parent->_private = (void *) (intptr_t) number;
 	appendStringInfo(&w->out, "%d. ", number);
 }
 
@@ -301,14 +305,61 @@ write_tree(TextWriter *w, const xmlNode *top)
 	}
 }
 
+/* Past a value, in quotes or not. */
+static const char *
+skip_value(const char *p)
+{
+	p += strspn(p, HTML_BLANKS);
+	if (*p == '"' || *p == '\'')
+	{
+		const char *end = strchr(p + 1, *p);
+
+		return end != NULL ? end + 1 : p + strlen(p);
+	}
+	return p + strcspn(p, HTML_BLANKS ">");
+}
+
+/*
+ * How many pairs of attributes a tag has, which is how often the parser compares
+ * two; and how long it is, since what is no tag may go on to the end.
+ */
+static int64
+attribute_pairs(const char *tag, size_t *scanned)
+{
+	const char *p = tag + strcspn(tag, HTML_BLANKS "/>");
+	int64		n = 0;
+
+	for (p += strspn(p, HTML_BLANKS "/"); *p != '\0' && *p != '>'; p += strspn(p, HTML_BLANKS "/"))
+	{
+		const char *name = p;
+
+		p += strcspn(p, HTML_BLANKS "/>=");
+		p += strspn(p, HTML_BLANKS);
+		if (*p == '=')
+			p = skip_value(p + 1);
+		n += p > name;
+	}
+	*scanned += p - tag;
+	return n * (n - 1) / 2;
+}
+
 static bool
 is_too_large(const char *html, size_t len)
 {
 	int			tags = 0;
+	int64		pairs = 0;
+	size_t		scanned = 0;
 
-	for (size_t i = 0; i < len && tags <= MAX_TAGS; i++)
-		tags += html[i] == '<';
-	return len > MAX_HTML || tags > MAX_TAGS;
+	if (len > MAX_HTML)
+		return true;
+	for (const char *p = strchr(html, '<'); p != NULL; p = strchr(p + 1, '<'))
+	{
+		if (isalpha((unsigned char) p[1]))
+			pairs += attribute_pairs(p + 1, &scanned);
+		if (++tags > MAX_TAGS || pairs > MAX_ATTRIBUTE_PAIRS || scanned > 16 * MAX_HTML)
+			return true;
+	}
+	return false;
 }
 
 /* The text that a piece of HTML shows; NULL with *err set where it is too large. */
