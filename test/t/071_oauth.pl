@@ -222,7 +222,7 @@ like($said, qr/could not.*The service said.*You sent/s, 'a service that shows wh
 $graph->mode("part echo\n");
 sql($node, "UPDATE tasksync.task SET title = title || ' again'");
 $said .= complaint("CALL tasksync.sync_now('$provider')");
-is(sql($node, "SELECT count(*) > 1 FROM tasksync.task_link l WHERE l.error_message LIKE '%403'"), 't', '... in a part of a batch, too');
+is(sql($node, "SELECT count(*) > 1 FROM tasksync.task_link l WHERE l.error_message LIKE '%HTTP status 403%'"), 't', '... in a part of a batch, too');
 $graph->mode('');
 
 # nothing of it leaks

@@ -162,6 +162,7 @@ subtest 'what Microsoft To Do has no words for' => sub {
 		@hard . '|1', 'each tells what is wrong with it');
 	is($world->sql("SELECT count(*) FROM tasksync.task WHERE project_id = '$mapped->{project}' AND sync_status = 'ERROR'"), @hard + 2, '... the tasks, too');
 	is($world->sql("SELECT sync_status FROM tasksync.task_list_mapping WHERE id = '$mapped->{mapping}'"), 'OK', '... and not the list');
+	like($world->errors($mapped), qr/could not make a task in Outlook list "\Q$mapped->{list}\E": HTTP status 400\nDETAIL:  The service said: .*too long/m, '... and what the service said');
 	$graph->requests;
 	$world->sync($mapped) foreach 1 .. 3;
 	is((join "\n", grep { /^ *(?:POST|PATCH) / } $graph->requests), '', 'nothing is tried over and over');

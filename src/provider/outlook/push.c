@@ -233,10 +233,13 @@ graph_settle(GraphConversation *c, int i, TsOutcome outcome)
 void
 graph_settle_with_words(GraphConversation *c, int i, TsOutcome outcome, const GraphAnswer *a)
 {
-	const TsPush *p = graph_push_at(c, i);
+	TsPush	   *p = graph_push_at(c, i);
 
-	graph_describe(a, &graph_push_at(c, i)->error, c->step->failed,
-				   p->external_id != NULL ? psprintf(" \"%s\"", p->external_id) : "");
+	if (p->kind == TS_PUSH_CREATE)
+		graph_describe(a, &p->error, "could not make a task in Outlook list", graph_object(c));
+	else
+		graph_describe(a, &p->error, p->kind == TS_PUSH_DELETE ? "could not delete task of Outlook"
+					   : "could not change task of Outlook", psprintf(" \"%s\"", p->external_id));
 	graph_settle(c, i, outcome);
 }
 
