@@ -143,9 +143,25 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
 	" AND " g ".gone AND " g ".fetch_seq >= " l ".write_seq)"
 
 /*
+ * An object w that waits in a list of mapping wm has the uid of link l of mapping lm,
+ * whose object is gone: that went there.  Not where the task has an object already;
+ * nor is it another task's: a copy has the uid of what it was made from.
+ */
+#define IS_WHERE_IT_WENT(w, wm, l, lm) \
+	w ".external_uid = " l ".external_uid AND " w ".user_id = " l ".user_id AND NOT " w ".gone" \
+	" AND " wm ".provider_id = " lm ".provider_id" \
+	" AND (" wm ".id <> " lm ".id OR " w ".external_task_id <> " l ".external_task_id)" \
+	" AND NOT EXISTS (SELECT FROM tasksync.task_link wo WHERE wo.task_id = " l ".task_id" \
+	"  AND wo.mapping_id = " w ".mapping_id AND wo.user_id = " l ".user_id AND wo.id <> " l ".id" \
+	"  AND wo.external_task_id IS NOT NULL)" \
+	" AND NOT EXISTS (SELECT FROM tasksync.task_link wc WHERE wc.mapping_id = " w ".mapping_id" \
+	"  AND wc.user_id = " l ".user_id AND wc.external_task_id = " w ".external_task_id)"
+
+/*
  * The object of a link is proved gone in its list, and the task has a link in
- * another list of the provider already: this one is over.  (If that one's is
- * gone as well, this one is over where the task itself has gone there: the
+ * another list of the provider already: this one is over.  (Unless it is the
+ * task's home and its object waits in a third list: that was moved on, before
+ * the other could be deleted.  If that one's is gone as well, this one is over where the task itself has gone there: the
  * object here was to be deleted, and what turns up is the other.)  In an open
  * conflict with that object ours stands.
  */
@@ -168,6 +184,11 @@ follow_links(const TsMapping *m)
 		"  AND (NOT EXISTS (SELECT FROM tasksync.task_inbox og WHERE " IS_TOMBSTONE("og", "o") ")"
 		"   OR EXISTS (SELECT FROM tasksync.task t WHERE t.id = l.task_id AND t.user_id = l.user_id"
 		"    AND t.project_id = nm.project_id AND t.project_id <> lm.project_id))"
+		"  AND NOT (EXISTS (SELECT FROM tasksync.task t WHERE t.id = l.task_id AND t.user_id = l.user_id"
+		"    AND t.project_id = lm.project_id)"
+		"   AND EXISTS (SELECT FROM tasksync.task_inbox w"
+		"    JOIN tasksync.task_list_mapping wm ON wm.id = w.mapping_id AND wm.user_id = w.user_id"
+		"    WHERE " IS_WHERE_IT_WENT("w", "wm", "l", "lm") "))"
 		" ORDER BY l.id, o.id"
 		"), linked AS ("
 		" DELETE FROM tasksync.task_link l USING move WHERE l.id = move.link_id AND l.user_id = $2"
@@ -223,19 +244,10 @@ move_links(const TsMapping *m)
 		"  nm.project_id"
 		" FROM tasksync.task_link l"
 		" JOIN tasksync.task_list_mapping lm ON lm.id = l.mapping_id AND lm.user_id = l.user_id"
-		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
-		"  AND NOT w.gone"
-		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
-		"  AND nm.provider_id = lm.provider_id"
-		"  AND (nm.id <> lm.id OR w.external_task_id <> l.external_task_id)"
 		" JOIN tasksync.task_inbox g ON " IS_TOMBSTONE("g", "l")
-		" WHERE lm.provider_id = $1 AND l.user_id = $2"
-		"  AND NOT EXISTS (SELECT FROM tasksync.task_link o WHERE o.task_id = l.task_id"
-		"   AND o.mapping_id = w.mapping_id AND o.user_id = l.user_id AND o.id <> l.id"
-		"   AND o.external_task_id IS NOT NULL)"
-		/* another task's already: a copy has the uid of what it was made from */
-		"  AND NOT EXISTS (SELECT FROM tasksync.task_link c WHERE c.mapping_id = w.mapping_id"
-		"   AND c.user_id = l.user_id AND c.external_task_id = w.external_task_id)"
+		" JOIN tasksync.task_inbox w ON w.external_uid = l.external_uid AND w.user_id = l.user_id"
+		" JOIN tasksync.task_list_mapping nm ON nm.id = w.mapping_id AND nm.user_id = w.user_id"
+		" WHERE lm.provider_id = $1 AND l.user_id = $2 AND " IS_WHERE_IT_WENT("w", "nm", "l", "lm")
 		" ORDER BY l.id, w.fetch_seq DESC, w.external_task_id) x"
 		" ORDER BY x.new_mapping, x.new_id, x.link_id"
 		"), linked AS ("

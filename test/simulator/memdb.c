@@ -1108,13 +1108,18 @@ tombstone_of(MemStore *s, const MemLink *l)
 	return w && w->row.gone && w->row.fetch_seq >= l->write_seq ? w : NULL;
 }
 
-/* Another link of the same task and provider, whose object is there, or that the task has gone to. */
+/*
+ * Another link of the same task and provider, whose object is there, or that the
+ * task has gone to; none where the task's own object was moved on.
+ */
 static MemLink *
 link_elsewhere(MemStore *s, const MemLink *l)
 {
 	const TsMapping *m = &mem_mapping(s, l->mapping_id)->m;
 	MemTask    *t = mem_task(s, l->task_id);
 
+	if (t && same(t->project, m->project_id) && waiting_move(s, l, m->provider_id))
+		return NULL;
 	for (int i = 0; i < s->db.nlinks; i++)
 	{
 		MemLink    *o = &s->db.links[i];

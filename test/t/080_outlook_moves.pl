@@ -199,6 +199,19 @@ subtest 'the new task is gone before the old one is' => sub {
 	is($world->sql("SELECT project_id FROM tasksync.task WHERE title = 'Sing'"), $a->{project}, '... here as well');
 };
 
+subtest 'the new task is moved on in the app before the old one is deleted' => sub {
+	my ($a, $b, $c) = map { $world->map_list("Row $_") } qw(A B C);
+	$world->insert($a, title => "'Row'", description => "'d'");
+	$world->sync;
+	move($b, 'Row');
+	$world->sync($b);
+	$world->there('move_task', list => $b->{list}, task => 'Row', to => $c->{list});
+	$world->sync foreach 1 .. 3;
+	is(join('|', map { $world->titles_there($_) } $a, $b, $c), '||Row', 'it is where it was moved last, once');
+	is($world->sql("SELECT string_agg(project_id::text, ' ') FROM tasksync.task WHERE title = 'Row'"), $c->{project}, '... here as well');
+	$world->at_rest($_, 'at rest') foreach $a, $b, $c;
+};
+
 foreach my $expand ('honoured', 'ignored', 'refused')
 {
 	subtest "more steps than a page, \$expand is $expand" => sub {
