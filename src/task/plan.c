@@ -318,6 +318,17 @@ local_is_later(const TsPlanInput *in, TsFieldMask fields)
 	return false;
 }
 
+/*
+ * Have they no rule any more because the task was completed there?  The next
+ * occurrence has it then, and what is done is not to recur by another.
+ */
+static bool
+has_passed_on_rule(const TsPlanInput *in)
+{
+	return in->remote_base != NULL && !is_completed(in->remote_base) && is_completed(in->remote) &&
+		in->remote_base->value[TS_RECURRENCE_RULE] != NULL && in->remote->value[TS_RECURRENCE_RULE] == NULL;
+}
+
 static bool
 local_wins(const TsPlanInput *in, TsFieldMask fields)
 {
@@ -325,6 +336,8 @@ local_wins(const TsPlanInput *in, TsFieldMask fields)
 		return false;
 	if (in->direction == TS_TO_PROVIDER)
 		return true;
+	if (fields == BIT(TS_RECURRENCE_RULE) && has_passed_on_rule(in))
+		return false;
 	switch (in->policy)
 	{
 		case TS_LOCAL_WINS:

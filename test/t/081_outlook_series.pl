@@ -72,6 +72,18 @@ subtest 'made here, of which nobody heard, and completed in the app' => sub {
 };
 $graph->set(recurring_links => 'off');
 
+subtest 'completed in the app, and its rule changed here' => sub {
+	my $mapped = series('Passed on', 0);
+
+	$world->complete($mapped, 'Passed on');
+	$world->update($mapped, 'Passed on', "recurrence_rule = 'FREQ=DAILY;INTERVAL=3'");
+	$world->sync($mapped) foreach 1 .. 2;
+	is(there($mapped), 'Passed on completed 2027-03-01, Passed on notStarted 2027-03-08', 'what is done does not recur');
+	is($world->sql("SELECT local->>'recurrence_rule', resolution FROM tasksync.task_conflict c WHERE mapping_id = '$mapped->{mapping}'"), 'FREQ=DAILY;INTERVAL=3|REMOTE', 'the rule is recorded');
+	is(scalar(grep { $_->{status} eq 'completed' && $_->{recurrence} } $world->tasks_there($mapped)), 0, '... and not sent');
+	$world->at_rest($mapped, 'at rest');
+};
+
 foreach my $accepted (1, 0)
 {
 	subtest 'a service that takes a rule without an end for one that has none, and ' . ($accepted ? 'takes it with' : 'refuses') . ' an end' => sub {

@@ -611,6 +611,27 @@ test_day_left_behind(void)
 		   "... or there is another rule by now");
 }
 
+/* Completed there, where the next occurrence has the rule now, and another rule here. */
+static void
+test_rule_of_what_is_done(void)
+{
+	const TsFieldMask fields = BIT(TS_STATUS) | BIT(TS_RECURRENCE_RULE);
+	TsTask		base = {.known = fields,.value = {[TS_STATUS] = "TODO",[TS_RECURRENCE_RULE] = "FREQ=WEEKLY"}};
+	TsTask		local = base;
+	TsTask		remote = {.known = fields,.value = {[TS_STATUS] = "COMPLETED"}};
+
+	local.value[TS_RECURRENCE_RULE] = "FREQ=DAILY";
+	for (TsPolicy policy = TS_LATEST_WINS; policy <= TS_REMOTE_WINS; policy++)
+	{
+		TsPlanInput in = {&base, &base, &local, &remote, TS_ALL_FIELDS, policy};
+		TsPlan		plan;
+
+		ts_plan_task(&in, &plan);
+		tap_ok(plan.local_patch.known == fields && plan.local_patch.value[TS_RECURRENCE_RULE] == NULL &&
+			   plan.remote_patch.known == 0 && plan.remote_won == BIT(TS_RECURRENCE_RULE), "what is done does not recur by another rule");
+	}
+}
+
 int
 main(void)
 {
@@ -622,5 +643,6 @@ main(void)
 	test_anchor();
 	test_two_dates();
 	test_day_left_behind();
+	test_rule_of_what_is_done();
 	return tap_done();
 }
