@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "lib/stringinfo.h"
 #include "pgshim.h"
 #include "tap.h"
 #include "utils/memutils.h"
@@ -149,4 +150,17 @@ tap_read_file(const char *path, size_t *len)
 	text[*len] = '\0';
 	fclose(file);
 	return text;
+}
+
+char *
+tap_repeat(const char *head, const char *each, int n, const char *tail)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, head);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&out, each, i);
+	appendStringInfoString(&out, tail);
+	return out.data;
 }

@@ -27,4 +27,7 @@ extern void tap_note(const char *fmt,...) pg_attribute_printf(1, 2);
 /* A whole file, palloc'd and NUL-terminated; dies when it can't be read. */
 extern char *tap_read_file(const char *path, size_t *len);
 
+/* "head", n times "each" (a format for the number), "tail" */
+extern char *tap_repeat(const char *head, const char *each, int n, const char *tail);
+
 #endif							/* TAP_H */

@@ -456,20 +456,6 @@ test_no_line_end(void)
 	tap_reset();
 }
 
-/* "head" + n times "each" + "tail" */
-static char *
-repeated(const char *head, const char *each, int n, const char *tail)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, head);
-	for (int i = 0; i < n; i++)
-		appendStringInfo(&out, each, i);
-	appendStringInfoString(&out, tail);
-	return out.data;
-}
-
 /* Objects made to take long: it is enough that this ends. */
 static void
 test_hostile(void)
@@ -483,16 +469,16 @@ test_hostile(void)
 	const char *edit = "{\"title\": \"t\", \"tags\": [\"a\"], \"status\": \"COMPLETED\", "
 		"\"time_zone\": \"Europe/Berlin\", \"due_date\": \"2026-02-01\", \"due_time\": \"10:00\"}";
 	char	   *objects[] = {
-		repeated(psprintf("%sCATEGORIES:", head), "t%d,", 200000, tail),
-		repeated(psprintf("%sSUMMARY", head), ";A=%d", 200000, psprintf(":x%s", tail)),
-		repeated(psprintf("%sEXDATE;TZID=Nowhere At All:", head), "20270101T%06d,", 50000, tail),
-		repeated(head, "RELATED-TO;RELTYPE=CHILD:%d\n", 50000, tail),
-		repeated(head, "EXDATE;TZID=A%d/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a:20270101T000000\n",
+		tap_repeat(psprintf("%sCATEGORIES:", head), "t%d,", 200000, tail),
+		tap_repeat(psprintf("%sSUMMARY", head), ";A=%d", 200000, psprintf(":x%s", tail)),
+		tap_repeat(psprintf("%sEXDATE;TZID=Nowhere At All:", head), "20270101T%06d,", 50000, tail),
+		tap_repeat(head, "RELATED-TO;RELTYPE=CHILD:%d\n", 50000, tail),
+		tap_repeat(head, "EXDATE;TZID=A%d/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a:20270101T000000\n",
 				 150000, tail),
-		repeated(head, "BEGIN:VALARM\nTRIGGER:-P%dD\nEND:VALARM\n", 20000, tail),
-		repeated("BEGIN:VCALENDAR\n", "BEGIN:VTIMEZONE\nTZID:z%d\nEND:VTIMEZONE\n", 15000,
+		tap_repeat(head, "BEGIN:VALARM\nTRIGGER:-P%dD\nEND:VALARM\n", 20000, tail),
+		tap_repeat("BEGIN:VCALENDAR\n", "BEGIN:VTIMEZONE\nTZID:z%d\nEND:VTIMEZONE\n", 15000,
 				 psprintf("%s%s", head + 16, tail)),
-		repeated(psprintf("%sEND:VTODO\n", head), "BEGIN:VTODO\nRECURRENCE-ID:20260101T08%04dZ\n"
+		tap_repeat(psprintf("%sEND:VTODO\n", head), "BEGIN:VTODO\nRECURRENCE-ID:20260101T08%04dZ\n"
 				 "STATUS:COMPLETED\nEND:VTODO\n", 15000, tail + 11),
 	};
 
