@@ -204,14 +204,19 @@ tasksync_begin_oauth(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Has the person agreed?  What went wrong is raised. */
+/*
+ * Has the person agreed?  What went wrong is raised.  A login that ended well, and
+ * whose tokens were refused since, is none any more.
+ */
 static bool
 is_allowed(const char *account_id, const char *user_id)
 {
 	static TsStatement stmt = {
 		"SELECT j.status, j.error_code, j.error_message, j.error_detail, j.error_hint"
-		" FROM tasksync.sync_job j WHERE j.user_id = $2 AND j.kind = 'OAUTH'"
-		"  AND j.args ->> 'account' = $1::text ORDER BY j.id DESC LIMIT 1",
+		" FROM (SELECT o.* FROM tasksync.sync_job o WHERE o.user_id = $2 AND o.kind = 'OAUTH'"
+		"  AND o.args ->> 'account' = $1::text ORDER BY o.id DESC LIMIT 1) j"
+		" JOIN tasksync.connected_account a ON a.id = $1 AND a.user_id = $2"
+		" WHERE j.status <> 'SUCCEEDED' OR a.status <> 'NEEDS_AUTH'",
 		{UUIDOID, TEXTOID}
 	};
 	TsError		err = {0};
@@ -243,12 +248,20 @@ tasksync_finish_oauth(PG_FUNCTION_ARGS)
 	TsLogin		login;
 	TsCall		call;
 	TsError		err = {0};
+	char	   *verifier;
 	bool		done = true;
 
 	ts_api_begin(&call);
 	load_login(account_id, &call, &login);
+	verifier = ts_secret_member(login.secret.json, "code_verifier");
 	ts_secret_wipe(login.secret.json);
-	if (code == NULL)
+	ts_secret_wipe(verifier);
+	if (code == NULL && verifier != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the login of account \"%s\" ends with a code", account_id),
+				 errhint("Give the address that the browser ended at.")));
+	else if (code == NULL)
 		done = is_allowed(account_id, call.user_id);
 	else
 	{

@@ -14,6 +14,7 @@
 
 #define DEVICE_GRANT "urn:ietf:params:oauth:grant-type:device_code"
 #define MAX_ERROR_NAME 64
+#define MAX_SECONDS (366 * 86400)
 #define DEFAULT_INTERVAL 5		/* seconds between polls (RFC 8628 3.2) */
 
 /*
@@ -257,16 +258,31 @@ error_name(const char *error)
 	return pstrdup(is_name ? error : "an error without a name");
 }
 
+/* Without the blanks and line ends that come of copying. */
+static char *
+trimmed(const char *text)
+{
+	static const char blanks[] = " \t\r\n";
+	size_t		len;
+
+	text += strspn(text, blanks);
+	len = strlen(text);
+	while (len > 0 && strchr(blanks, text[len - 1]) != NULL)
+		len--;
+	return pnstrdup(text, len);
+}
+
 char *
 ts_oauth_given_code(const char *given, const char *state, TsError *err)
 {
-	const char *query = strchr(given, '?');
+	char	   *whole = trimmed(given);
+	const char *query = strchr(whole, '?');
 	char	   *error;
 	char	   *code;
 	char	   *given_state;
 
 	if (query == NULL)
-		return pstrdup(given);
+		return whole;
 	query++;
 	error = parameter(query, "error");
 	code = parameter(query, "code");
@@ -301,16 +317,26 @@ typedef struct Answer
 	char	   *description;
 } Answer;
 
+/* A number of seconds, which some services write as a text; 0: not told, or no such number. */
+static int
+seconds(const char *value)
+{
+	double		number = strtod(value, NULL);
+
+	return number >= 1 ? (int) Min(number, MAX_SECONDS) : 0;
+}
+
+/* What is empty is as good as not there: an empty token must not take the place of one. */
 static void
 take_member(void *arg, const char *name, const char *value, bool is_string)
 {
 	Answer	   *a = arg;
 
 	if (strcmp(name, "expires_in") == 0)
-		a->grant.expires_in = a->device.expires_in = atoi(value);
+		a->grant.expires_in = a->device.expires_in = seconds(value);
 	else if (strcmp(name, "interval") == 0)
-		a->device.interval = atoi(value);
-	else if (!is_string)
+		a->device.interval = seconds(value);
+	else if (!is_string || value[0] == '\0')
 		return;
 	else if (strcmp(name, "access_token") == 0)
 		a->grant.access_token = pstrdup(value);

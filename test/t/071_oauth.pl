@@ -91,6 +91,7 @@ is(sqlstate($node, "BEGIN; SELECT * FROM tasksync.begin_oauth('$account'); ROLLB
 my $address = sql($node, "SELECT authorize_url FROM tasksync.begin_oauth('$account', 'CODE')");
 like($address, qr/code_challenge_method=S256/, 'an address to log in at, with PKCE');
 unlike($address, qr/secret|verifier/, '... and without a secret');
+is(sqlstate($node, "SELECT tasksync.finish_oauth('$account')"), '22023', '... which ends with a code, whatever was done before');
 my $landed = $graph->{http}->get($address)->{headers}{location};
 is(sqlstate($node, "SELECT tasksync.finish_oauth('$account', '" . ($landed =~ s/state=/state=x/r) . "')"), '22023', 'the code of another login');
 is(finish($landed), 't', 'the address that the browser ends at');
@@ -152,6 +153,7 @@ $graph->control('refuse_refresh');
 $graph->control('expire_access');
 is(sqlstate($node, "CALL tasksync.sync_now('$provider')"), 'TS401', 'consent was withdrawn');
 is(value('status'), 'NEEDS_AUTH', 'the account says so');
+is(sqlstate($node, "SELECT tasksync.finish_oauth('$account')"), '55000', '... and that nobody has logged in since');
 like(sql($node, "SELECT p.sync_status || ' ' || p.error_code || ' ' || j.error_hint FROM tasksync.task_provider p, tasksync.sync_job j ORDER BY j.id DESC LIMIT 1"),
 	qr/^ERROR TS401 .*begin_oauth/, '... the provider too, and the job what to do');
 $graph->requests;

@@ -80,6 +80,8 @@ test_given_code(void)
 
 	tap_is(ts_oauth_given_code("0.AX-y", "st", &err), "0.AX-y", "the code alone");
 	tap_is(ts_oauth_given_code("https://x/native?code=0.A%2FB&state=st#", "st", &err), "0.A/B", "the whole address");
+	tap_is(ts_oauth_given_code(" \r\n https://x/native?code=0.A&state=st\r\n ", "st", &err), "0.A", "... with what comes of copying");
+	tap_is(ts_oauth_given_code("\t0.AX-y \n", "st", &err), "0.AX-y", "... the code, too");
 	tap_is(ts_oauth_given_code("https://x/native?code=1&state=other", "st", &err), NULL, "another login's");
 	tap_is(err.sqlstate, "22023", "... is refused");
 	tap_is(ts_oauth_given_code("https://x/native?code=1", "st", &err), NULL, "one that does not say whose it is");
@@ -141,6 +143,7 @@ test_grants(void)
 		{400, "", TS_OAUTH_TROUBLE, "nor is nothing"},
 		{403, "{\"error\": {\"code\": \"x\"}}", TS_OAUTH_TROUBLE, "nor an error of another form"},
 		{200, "{\"token_type\": \"Bearer\"}", TS_OAUTH_TROUBLE, "nor an answer without a token"},
+		{200, "{\"access_token\": \"\"}", TS_OAUTH_TROUBLE, "... or with one that is empty"},
 		{200, "[[[[", TS_OAUTH_TROUBLE, "nor half an answer"},
 	};
 	TsRequest	req;
@@ -157,6 +160,12 @@ test_grants(void)
 		if (cases[i].outcome == TS_OAUTH_GRANTED)
 			tap_is_int(grant.expires_in, 3599, "... for so long");
 	}
+	resp = answer(200, "{\"access_token\": \"a\", \"refresh_token\": \"\", \"expires_in\": 4294967297}");
+	tap_ok(ts_oauth_read_grant(&req, &resp, &grant, &err) == TS_OAUTH_GRANTED && grant.refresh_token == NULL, "an empty refresh token is none");
+	tap_is_int(grant.expires_in, 366 * 86400, "what lives for ages is had anew after a year");
+	resp = answer(200, "{\"access_token\": \"a\", \"expires_in\": -1e300}");
+	ts_oauth_read_grant(&req, &resp, &grant, &err);
+	tap_is_int(grant.expires_in, 0, "... and what is no time is not told");
 	resp = answer(400, "{\"error\": \"invalid_grant\", \"error_description\": \"bad token refresh-me, sorry\"}");
 	ts_oauth_read_grant(&req, &resp, &grant, &err);
 	tap_is(err.detail, "bad token **********, sorry", "what was sent is not quoted");
