@@ -100,7 +100,7 @@ typedef struct TsPush
 	TsOutcome	outcome;
 	char	   *new_external_id;	/* CREATE, MOVE: where it is now */
 	char	   *new_etag;		/* NULL: the service did not say */
-	TsError		error;			/* REFUSED, IN_DOUBT: why */
+	TsError		error;			/* REFUSED, IN_DOUBT: why; CONFLICT: if more is known than that it changed */
 	TsObservation *seen;		/* DONE, CONFLICT: the object as it is now, if the service showed it */
 } TsPush;
 

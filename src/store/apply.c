@@ -83,8 +83,9 @@ static const char *get_parent_uid(const TsChange *c) { return c->parent_uid; }
 static const char *get_remote_base(const TsChange *c) { return json(&c->remote_base); }
 static const char *get_dead_id(const TsChange *c) { return c->dead_external_id; }
 static const char *get_dead_uid(const TsChange *c) { return c->dead_uid; }
-static const char *get_error_code(const TsChange *c) { return c->failure.sqlstate; }
-static const char *get_error_message(const TsChange *c) { return ts_error_text(&c->failure); }
+static const TsError *trouble_of(const TsChange *c) { return ts_failed(&c->failure) ? &c->failure : &c->in_vain; }
+static const char *get_error_code(const TsChange *c) { return trouble_of(c)->sqlstate; }
+static const char *get_error_message(const TsChange *c) { return ts_error_text(trouble_of(c)); }
 static const char *get_conflict_base(const TsChange *c) { return json(&c->conflict.base); }
 static const char *get_conflict_local(const TsChange *c) { return json(&c->conflict.local); }
 static const char *get_conflict_remote(const TsChange *c) { return json(&c->conflict.remote); }
@@ -129,6 +130,7 @@ static bool drops(const TsChange *c) { return c->link_action == TS_LINK_DROP; }
 static bool goes_over(const TsChange *c) { return moves_link(c) || copies_link(c); }
 static bool loses_object(const TsChange *c) { return unbinds(c) || deadens(c) || drops(c); }
 static bool failed(const TsChange *c) { return ts_failed(&c->failure); }
+static bool was_in_vain(const TsChange *c) { return ts_failed(&c->in_vain); }
 static bool clears_intent(const TsChange *c) { return c->clear_intent; }
 static bool clears_inbox(const TsChange *c) { return c->clear_inbox != NULL; }
 static bool owes(const TsChange *c) { return c->owes; }
@@ -556,7 +558,7 @@ fail_links(const Columns *cols)
  * The journal rows that the attempt was about tell of it; later ones do not,
  * and by that make the task due at once.
  */
-static void
+static int
 fail_changes(const Columns *cols)
 {
 	static TsStatement stmt = {
@@ -564,14 +566,41 @@ fail_changes(const Columns *cols)
 		" error_message = i.message"
 		" FROM unnest($3::uuid[], $4::text[], $5::text[]) AS i(task_id, code, message)"
 		" WHERE c.task_id = i.task_id AND c.mapping_id = $1 AND c.user_id = $2 AND c.synced_at IS NULL"
-		"  AND ($6::pg_snapshot IS NULL OR pg_catalog.pg_visible_in_snapshot(c.xid, $6::pg_snapshot))",
+		"  AND ($6::pg_snapshot IS NULL OR pg_catalog.pg_visible_in_snapshot(c.xid, $6::pg_snapshot))"
+		" RETURNING c.task_id::text, c.attempts",
 		{UUIDOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID}
 	};
 
-	if (cols->n > 0)
-		ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
-			   texts(cols, get_error_code), texts(cols, get_error_message),
-			   ts_text(cols->db->snapshot));
+	if (cols->n == 0)
+		return 0;
+	return ts_run(&stmt, ts_uuid(cols->m->id), ts_text(cols->m->user_id), texts(cols, get_task_id),
+				  texts(cols, get_error_code), texts(cols, get_error_message),
+				  ts_text(cols->db->snapshot));
+}
+
+/*
+ * What was sent, and nothing came of it, is sent again at once: an answer was lost,
+ * or the service was out of order.  One that never goes through is a failure like
+ * any other.
+ */
+static void
+count_in_vain(Columns *cols)
+{
+	int			nrows = fail_changes(cols);
+	int			n = 0;
+
+	for (int i = 0; i < cols->n; i++)
+	{
+		bool		is_hopeless = false;
+
+		for (int row = 0; row < nrows && !is_hopeless; row++)
+			is_hopeless = ts_col_int(row, 2) >= TS_TRIES_IN_VAIN &&
+				strcmp(ts_col_text(row, 1, NULL), cols->change[i]->task_id) == 0;
+		if (is_hopeless)
+			cols->change[n++] = cols->change[i];
+	}
+	cols->n = n;
+	fail_links(cols);
 }
 
 /*
@@ -686,7 +715,7 @@ show_changes(const TsDb *d, const TsMapping *m, const TsChange *changes, int n)
 			continue;
 		if (c->link_action == TS_LINK_DROP || c->link_action == TS_LINK_PART)
 			gone[ngone++] = c->task_id;
-		else if (c->link_action != TS_LINK_KEEP || ts_failed(&c->failure))
+		else if (c->link_action != TS_LINK_KEEP || ts_failed(trouble_of(c)))
 			shown[nshown++] = c->task_id;
 	}
 	ts_store_show_status(d, m, shown, nshown);
@@ -884,7 +913,8 @@ ts_store_apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 	APPLY(drops, run_by_task(&cols, &hint_lists));
 	APPLY(loses_object, run_by_task(&cols, &close_conflicts));
 	APPLY(failed, fail_links(&cols));
-	APPLY(failed, fail_changes(&cols));
+	APPLY(failed, (void) fail_changes(&cols));
+	APPLY(was_in_vain, count_in_vain(&cols));
 	APPLY(has_conflict, note_conflicts(&cols));
 	APPLY(has_open, note_open(&cols));
 	APPLY(deletes_task, delete_tasks(&cols));

@@ -191,7 +191,10 @@ typedef struct TsChange
 	const char *dead_external_id;	/* remember as dead … */
 	const char *dead_uid;		/* … and that this uid was the task's */
 	TsError		failure;		/* set: count a failure against the link, retry later */
+	TsError		in_vain;		/* set: sent, and nothing came of it; the third time is a failure */
 } TsChange;
+
+#define TS_TRIES_IN_VAIN 3
 
 #define TS_WAIT_MOVE	"MOVE"		/* another object of its uid is linked: it may be that one */
 #define TS_WAIT_FOREIGN "FOREIGN"	/* no task */

@@ -327,6 +327,16 @@ replaced_here(const TsLinkRow *row, const TsPlan *plan)
 	return replaced;
 }
 
+/* It was sent, and the object is as it was: to be sent again, but not for ever. */
+static void
+note_in_vain(const TsDelivery *d, TsChange *change)
+{
+	change->in_vain = d->push.error;
+	if (!ts_failed(&change->in_vain))
+		ts_error(&change->in_vain, "TS503", "the service did nothing of what was sent of task %s",
+				 d->intent.task_id);
+}
+
 /* Not applied, since it changed there: merge what is there, then try again. */
 static void
 settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent, TsChange *change)
@@ -342,6 +352,8 @@ settle_conflict(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *pa
 	change->etag = d->obs.etag;
 	change->payload = d->obs.payload;
 	change->payload_len = d->obs.payload_len;
+	if (same(d->intent.etag, d->obs.etag))
+		note_in_vain(d, change);
 	if (is_perhaps_another(d, row))
 		note_beaten(w, d, &row->local, replaced_here(row, &plan));
 	d->again = d->intent.kind == TS_PUSH_DELETE && plan.remote_action == TS_ACTION_DELETE;
@@ -531,7 +543,11 @@ settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *paren
 		case TS_OUTCOME_IN_DOUBT:
 		case TS_OUTCOME_EXISTS:
 			if (is_untouched(d))
-				change->clear_intent = true;	/* it never arrived: send it again */
+			{
+				/* it never arrived: send it again */
+				change->clear_intent = true;
+				note_in_vain(d, change);
+			}
 			else if (is_there(d) && (ours || !creating))
 				settle_written(w, d, row, parent, change);
 			else if (is_there(d))
@@ -544,6 +560,7 @@ settle_write(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *paren
 				change->clear_intent = true;
 				change->dead_external_id = d->intent.external_id;
 				change->dead_uid = d->uid;
+				note_in_vain(d, change);
 			}
 			else if (d->read_back && d->obs.gone)
 				settle_failed(w, d, change);	/* taken, and nobody can say by what */

@@ -1550,6 +1550,22 @@ fail_link(MemStore *s, const TsMapping *m, const TsChange *c)
 	l->retry_at = s->now + RETRY_DELAY;
 }
 
+/* Counts what was sent in vain. */
+static bool
+is_hopeless(MemStore *s, const TsMapping *m, const char *task_id)
+{
+	bool		hopeless = false;
+
+	for (int i = 0; i < s->db.nchanges; i++)
+	{
+		MemChange  *c = &s->db.changes[i];
+
+		if (!c->synced && same(c->mapping_id, m->id) && same_id(c->task_id, task_id))
+			hopeless |= ++c->attempts >= TS_TRIES_IN_VAIN;
+	}
+	return hopeless;
+}
+
 /* In src/store/apply.c the home of a task is what ts_store_show_status() writes. */
 static void
 set_home(MemStore *s, const TsMapping *m, const TsChange *c)
@@ -1641,7 +1657,7 @@ apply(void *db, const TsMapping *m, const TsChange *changes, int n)
 		if (c->task_id == NULL)
 			continue;
 		apply_link(s, m, c);
-		if (ts_failed(&c->failure))
+		if (ts_failed(&c->failure) || (ts_failed(&c->in_vain) && is_hopeless(s, m, c->task_id)))
 			fail_link(s, m, c);
 		if (c->has_conflict)
 			note_conflict(s, m, c, &c->conflict);

@@ -95,6 +95,7 @@ typedef struct MemChange
 	TsFieldMask fields;
 	char	   *at;
 	bool		synced;
+	int			attempts;
 	TsTask	   *old;			/* DELETE: the whole task; else NULL */
 } MemChange;
 

@@ -252,6 +252,54 @@ subtest 'other errors' => sub {
 	}
 };
 
+subtest 'a task that can never be written' => sub {
+	my $mapped = $world->map_list('Never', tasks => [ 'Good', 'Poison' ]);
+	my $rule = 'graph PATCH ~' . substr($world->task_there($mapped, 'Poison')->{id}, 24, 30) . ' status';
+	my $tells = sub {
+		my ($name, $title, $status) = @_;
+
+		like($world->errors($mapped), qr/HTTP status $status|did not make/, "$name: its link has the error");
+		is($world->value($mapped, $title, 'sync_status'), 'ERROR', '... and the task');
+		is($world->sql("SELECT errors FROM tasksync.mapping_status WHERE mapping_id = '$mapped->{mapping}'"), 1, '... which mapping_status counts');
+		$graph->requests;
+		$world->sync_state($mapped);
+		is((join "\n", grep { /^ *(?:POST|PATCH) (?!\S*batch)/ } $graph->requests), '', '... and it is not tried all the time');
+		$graph->mode;
+	};
+
+	$world->update($mapped, 'Poison', "description = 'edited'");
+	$graph->mode("$rule 500");
+	$world->sync_state($mapped);
+	is($world->errors($mapped), '', 'an answer that says nothing is no error at first');
+	$world->sync_state($mapped) foreach 1 .. 3;
+	$tells->('a change of one', 'Poison', 500);
+	$world->update($mapped, 'Poison', "description = 'edited again'");
+	$world->sync($mapped);
+	is($world->task_there($mapped, 'Poison')->{body}{content}, 'edited again', 'an edit is sent at once');
+	is($world->value($mapped, 'Poison', 'sync_status'), 'SYNCED', '... and all is well');
+
+	$world->update($mapped, 'Poison', "description = 'in conflict'");
+	$graph->mode("$rule 409");
+	$world->sync_state($mapped) foreach 1 .. 3;
+	$tells->('a conflict with nobody', 'Poison', 409);
+	$world->sql("SELECT tasksync.retry_failed('$mapped->{mapping}')");
+	$world->sync($mapped);
+	is($world->task_there($mapped, 'Poison')->{body}{content}, 'in conflict', 'it is tried again');
+
+	$world->insert($mapped, title => "'New poison'");
+	$graph->mode('graph POST ~/tasks$ status 500');
+	foreach (1 .. 8)
+	{
+		$world->sync_state($mapped);
+		$world->sql("UPDATE tasksync.task_intent SET in_doubt_since = in_doubt_since - interval '10 min'");
+	}
+	$tells->('a new one', 'New poison', 500);
+	$world->sql("SELECT tasksync.retry_failed('$mapped->{mapping}')");
+	$world->sync($mapped);
+	is($world->titles_there($mapped), 'Good, New poison, Poison', 'it is tried again, and made once');
+	$world->at_rest($mapped, 'at rest');
+};
+
 subtest 'lists made in trouble' => sub {
 	my $n = 0;
 	foreach my $mode ('graph POST ~/lists$ lost times 1', 'graph POST ~/lists$ fail-after 500 times 1', 'graph POST ~/lists$ truncate times 1', 'graph PATCH ~/lists/ lost times 1', 'graph POST ~/lists$ throttle 0.3 times 1')

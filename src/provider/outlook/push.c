@@ -226,7 +226,7 @@ graph_settle(GraphConversation *c, int i, TsOutcome outcome)
 	TsPush	   *p = graph_push_at(c, i);
 
 	p->outcome = outcome;
-	if (outcome != TS_OUTCOME_REFUSED && outcome != TS_OUTCOME_IN_DOUBT)
+	if (outcome != TS_OUTCOME_REFUSED && outcome != TS_OUTCOME_IN_DOUBT && outcome != TS_OUTCOME_CONFLICT)
 		memset(&p->error, 0, sizeof(p->error));
 }
 
@@ -531,7 +531,7 @@ take_outcome(GraphConversation *c, int i, const GraphAnswer *a)
 	else if (a->status == 412)
 		failed_condition(c, i);
 	else if (a->status == 409)
-		graph_settle(c, i, TS_OUTCOME_CONFLICT);
+		graph_settle_with_words(c, i, TS_OUTCOME_CONFLICT, a);
 	else if (graph_is_missing(a))
 		missing(c, i, a);
 	else if (graph_is_refused(a) && w->has_steps && !w->lost_steps)
