@@ -257,6 +257,7 @@ struct TsConversation
 	char	   *account;		/* LISTS: the service's own name for the account, or NULL: not told */
 	int			nrequests;
 	bool		auth_failed;	/* 401: no request may follow until credentials change */
+	bool		only_here;		/* the error may be this list's alone: others are still to be tried */
 	int			retry_after;	/* seconds the service asked for, -1: none */
 	TsError		error;			/* the whole conversation failed */
 };

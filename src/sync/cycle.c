@@ -91,6 +91,9 @@ ts_cycle_result(const TsCycle *c)
 	return &c->result;
 }
 
+/* So many lists that the service can't answer for are a service that is out of order. */
+#define MAX_SICK_LISTS 3
+
 /* Is the whole service out of reach, so that its other lists need not try? */
 static bool
 stops_everything(const TsError *err)
@@ -119,7 +122,7 @@ ts_run_fail(TsCycle *c, TsRun *r, const TsError *err)
 	if (!ts_failed(&c->result.error))
 		ts_error_copy(&c->result.error, err, c->cxt);
 	r->phase = TS_PHASE_FINISH;
-	if (!stops_everything(err))
+	if (!stops_everything(err) || (r->only_here && ++c->nsick < MAX_SICK_LISTS))
 		return;
 	for (int i = 0; i < c->nruns; i++)
 		if (c->runs[i].phase < TS_PHASE_FINISH)
@@ -289,6 +292,7 @@ end_conversation(TsCycle *c)
 		r->m->caps = MemoryContextStrdup(r->cxt, conv->caps);
 	if (conv->auth_failed)
 		c->result.auth_failed = true;
+	r->only_here = conv->only_here;
 	if (conv->retry_after > c->result.retry_after)
 		c->result.retry_after = conv->retry_after;
 	if (conv->list_gone)

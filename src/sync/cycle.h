@@ -75,6 +75,7 @@ typedef struct TsRun
 	TsPhase		phase;
 	TsPhase		after_settle;
 	bool		held;
+	bool		only_here;		/* what went wrong last may be this list's alone */
 	TsError		error;
 	TsError		push_error;		/* what ended a push; raised once its results are settled */
 
@@ -156,6 +157,7 @@ struct TsCycle
 	int			current;
 	int64		started_at;
 	bool		siblings_in;
+	int			nsick;			/* lists that the service could not answer for, though others it could */
 	bool		unread;			/* some list could not be read: what is gone may be there */
 	bool		pulled_again;	/* lists read before something was found moving were read once more */
 	TsPhase		stage_end;		/* runs go on until they stand here */

@@ -281,19 +281,21 @@ merge_unlinked(MergeWork *w, TsMergeItem *item, TsLinkRow *row, const TsParent *
 			   TsChange *change)
 {
 	TsPlan		plan;
+	bool		moved;
 
 	if (row->id_is_dead && !item->fresh && ts_guarded(TS_GUARD_DEAD))
 	{
 		item->verdict = TS_MERGE_REFETCH;
 		return false;
 	}
-	if (w->r->m->first_pull && (row->sibling == NULL || strcmp(row->sibling, w->r->m->id) == 0) &&
-		matches_another(w->r, item, row))
+	moved = may_have_moved(w, item, row);
+	if (w->r->m->first_pull && matches_another(w->r, item, row) &&
+		!(moved && strcmp(row->sibling, w->r->m->id) != 0))
 	{
 		item->verdict = TS_MERGE_HOLD_BACK;
 		return false;
 	}
-	if (may_have_moved(w, item, row))
+	if (moved)
 	{
 		item->verdict = TS_MERGE_WAIT_MOVE;
 		return false;

@@ -772,6 +772,7 @@ fail(FakeConversation *c, const TsResponse *resp)
 {
 	ts_error(&c->base.error, resp->status / 100 == 4 ? "TS502" : "TS503",
 			 "no good answer (%d)", resp->status);
+	c->base.only_here = c->base.op->list_id && resp->status / 100 == 5 && resp->status != 503;
 	c->base.retry_after = resp->retry_after;
 	c->over = true;
 }

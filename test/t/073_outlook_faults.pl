@@ -252,6 +252,33 @@ subtest 'other errors' => sub {
 	}
 };
 
+subtest 'one list that is out of order, and others that are not' => sub {
+	my $anna = OutlookWorld->new($node, $graph, user => 'carla');
+	my @lists = map { $anna->map_list("Order $_", tasks => [ map { "Task $_" } 1 .. 3 ]) } 1 .. 5;
+	my $is_sick = sub { return map { 'graph ~' . quotemeta(substr $_->{list}, -44, 36) . ' status 500' } @_ };
+	foreach my $sick (0, 1)
+	{
+		my $well = $lists[1 - $sick];
+		$graph->mode($is_sick->($lists[$sick]));
+		$anna->edit($well, 'Task 1', text => "there $sick");
+		$anna->update($well, 'Task 2', "description = 'here $sick'");
+		is(sqlstate($node, "CALL tasksync.sync_now('$anna->{provider}', timeout => '60 s')"), 'TS503', 'the sync tells of the one');
+		is($anna->value($well, 'Task 1', 'description'), "there $sick", '... an edit of another is read');
+		is($anna->task_there($well, 'Task 2')->{body}{content}, "here $sick", '... and one here sent');
+		is($anna->sql("SELECT string_agg(m.sync_status, ' ' ORDER BY l.n) FROM tasksync.task_list_mapping m, unnest('{" . join(',', map { $_->{mapping} } @lists) . "}'::uuid[]) WITH ORDINALITY l(id, n) WHERE l.id = m.id"),
+			join(' ', map { $_ == $sick ? 'ERROR' : 'OK' } 0 .. 4), '... whose lists are well');
+		$graph->mode;
+		$anna->sync;
+	}
+	$graph->mode($is_sick->(@lists));
+	$graph->requests;
+	is(sqlstate($node, "CALL tasksync.sync_now('$anna->{provider}', timeout => '60 s')"), 'TS503', 'a service of which all lists are out of order');
+	is(scalar(grep { / 500$/ } $graph->requests), 3, '... is let be after three');
+	$graph->mode;
+	$anna->sync;
+	$anna->sql("SELECT tasksync.update_provider('$anna->{provider}', enabled => false)");
+};
+
 subtest 'a task that can never be written' => sub {
 	my $mapped = $world->map_list('Never', tasks => [ 'Good', 'Poison' ]);
 	my $rule = 'graph PATCH ~' . substr($world->task_there($mapped, 'Poison')->{id}, 24, 30) . ' status';

@@ -118,6 +118,8 @@ dav_fail(DavConversation *c, const DavAnswer *a, const char *object)
 	dav_describe(a, &c->base.error, c->step->failed, object);
 	if (wants_credentials(a))
 		c->base.auth_failed = true;
+	c->base.only_here = c->base.op->list_id != NULL && !dav_is_busy(a->status) &&
+		(a->status >= 500 || a->status == 408);
 	if (dav_is_busy(a->status) && a->resp->retry_after >= 0)
 		c->base.retry_after = Min(Max(a->resp->retry_after, MIN_RETRY_AFTER), MAX_RETRY_AFTER);
 	c->step = NULL;

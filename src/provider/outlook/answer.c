@@ -162,6 +162,8 @@ graph_fail(GraphConversation *c, const GraphAnswer *a, const char *object)
 	graph_describe(a, &c->base.error, c->step->failed, object);
 	if (a->status == 401)
 		c->base.auth_failed = true;
+	c->base.only_here = c->base.op->list_id != NULL && !graph_is_busy(a) &&
+		(a->status >= 500 || a->status == 408);
 	if ((graph_is_busy(a) || a->status >= 500) && a->retry_after >= 0)
 		c->base.retry_after = Max(c->base.retry_after,
 								  Min(Max(a->retry_after, 1), MAX_RETRY_AFTER));
