@@ -210,7 +210,8 @@ ts_jobs_claim(int max, int *n)
 {
 	/*
 	 * One job at a time for a provider: a cycle may touch all its lists.  The
-	 * others of it must not use up the limit either.
+	 * others of it must not use up the limit either; and none goes out before
+	 * the time that the service has named, whoever has queued it.
 	 */
 	static TsStatement stmt = {
 		"UPDATE tasksync.sync_job j SET status = 'RUNNING', attempts = j.attempts + 1,"
@@ -223,6 +224,8 @@ ts_jobs_claim(int max, int *n)
 		"   WHERE q.status = 'PENDING' AND q.run_at <= pg_catalog.now()"
 		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
 		"     AND r.provider_id = q.provider_id AND r.user_id = q.user_id)"
+		"    AND NOT EXISTS (SELECT FROM tasksync.task_provider p WHERE p.id = q.provider_id"
+		"     AND p.user_id = q.user_id AND p.retry_after > pg_catalog.now())"
 		"   ORDER BY q.provider_id, q.user_id, q.run_at, q.id) due)"
 		"  ORDER BY s.run_at LIMIT $1 FOR UPDATE SKIP LOCKED) next"
 		" WHERE j.id = next.id AND j.user_id = next.user_id"
@@ -254,8 +257,9 @@ ts_jobs_next_due(long max_ms)
 {
 	static TsStatement stmt = {
 		"SELECT LEAST($1, GREATEST(0, pg_catalog.ceil(1000 * pg_catalog.date_part('epoch',"
-		" LEAST((SELECT pg_catalog.min(j.run_at) FROM tasksync.sync_job j WHERE j.status = 'PENDING'"
-		"    AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
+		" LEAST((SELECT pg_catalog.min(GREATEST(j.run_at, w.retry_after)) FROM tasksync.sync_job j"
+		"    LEFT JOIN tasksync.task_provider w ON w.id = j.provider_id AND w.user_id = j.user_id"
+		"    WHERE j.status = 'PENDING' AND NOT EXISTS (SELECT FROM tasksync.sync_job r WHERE r.status = 'RUNNING'"
 		"     AND r.provider_id = j.provider_id)),"
 		"  (SELECT pg_catalog.min(p.next_sync_at) FROM tasksync.task_provider p"
 		"    WHERE p.enabled AND p.sync_enabled AND pg_catalog.isfinite(p.next_sync_at)))"
@@ -382,14 +386,16 @@ show_in_provider(const TsJobEnd *end)
 	static TsStatement stmt = {
 		"UPDATE tasksync.task_provider p SET sync_status = CASE WHEN $3::text IS NULL THEN 'OK' ELSE 'ERROR' END,"
 		" error_code = $3, error_message = $4,"
-		" last_synced_at = CASE WHEN $3 IS NULL THEN pg_catalog.now() ELSE p.last_synced_at END"
+		" last_synced_at = CASE WHEN $3 IS NULL THEN pg_catalog.now() ELSE p.last_synced_at END,"
+		" retry_after = CASE WHEN $5 > 0 THEN pg_catalog.clock_timestamp() + $5 * interval '1 s' END"
 		" WHERE p.id = $1 AND p.user_id = $2",
-		{UUIDOID, TEXTOID, TEXTOID, TEXTOID}
+		{UUIDOID, TEXTOID, TEXTOID, TEXTOID, INT4OID}
 	};
 	const TsError *err = end->error;
 
 	ts_run(&stmt, ts_uuid(end->job->provider_id), ts_text(end->job->user_id),
-		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL));
+		   ts_text(err ? err->sqlstate : NULL), ts_text(err ? err->message : NULL),
+		   ts_int(end->retry_after));
 }
 
 /* One look of many; whoever began another login has cancelled this one. */
