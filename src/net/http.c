@@ -68,6 +68,19 @@ ts_response_headers(TsResponse *resp, const char *text)
 }
 
 /*
+ * ts_response_time
+ *		When an answer was given, by the clock of who gave it, and else by ours.
+ */
+int64
+ts_response_time(const TsResponse *resp)
+{
+	const char *date = ts_response_header(resp, "date");
+	time_t		at = date ? curl_getdate(date, NULL) : -1;
+
+	return at >= 0 ? at : time(NULL);
+}
+
+/*
  * ts_retry_after
  *		Seconds that a Retry-After header asks for, a number or a date (RFC 9110
  *		10.2.3; some services say fractions), two hours at most; -1: it says nothing.

@@ -53,6 +53,7 @@ typedef struct TsResponse
 extern const char *ts_response_header(const TsResponse *resp, const char *name);
 extern void ts_response_headers(TsResponse *resp, const char *text);
 extern char *ts_response_words(const TsResponse *resp, const char *text, size_t len);
+extern int64 ts_response_time(const TsResponse *resp);
 extern int	ts_retry_after(const char *value, int64 now);
 extern void ts_request_header(TsRequest *req, const char *name, const char *value);
 

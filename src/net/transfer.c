@@ -512,7 +512,7 @@ ts_transfer_finish(TsTransfer *t)
 			mask_credentials(&resp, t->body, t->len);
 		}
 		ts_response_headers(&resp, t->header_text ? t->header_text : "");
-		resp.retry_after = ts_retry_after(ts_response_header(&resp, "retry-after"), time(NULL));
+		resp.retry_after = ts_retry_after(ts_response_header(&resp, "retry-after"), ts_response_time(&resp));
 		if (t->len > 0)
 		{
 			resp.body = pnstrdup(t->body, t->len);

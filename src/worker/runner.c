@@ -142,6 +142,9 @@ finish(TsRunner *run, const TsError *error, bool cancelled)
 	}
 	if (end.auth_failed && run->provider)
 		end.account_id = run->provider->account_id;
+	if (error && run->provider && run->provider->account_id)
+		end.retry_after = Max(end.retry_after,
+							  ts_tokens_pause(run->provider->account_id, run->job.user_id));
 	end.auth_version = run->auth.version;
 	end.grant = run->auth.grant;
 	run->end = end;

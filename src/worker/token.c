@@ -51,6 +51,16 @@ typedef struct Errand
 	struct Errand *next;
 } Errand;
 
+/* The login service has asked not to be asked for an account's tokens before. */
+typedef struct Pause
+{
+	char	   *account_id;
+	char	   *user_id;
+	time_t		until;
+	struct Pause *next;
+} Pause;
+
+static Pause *pauses;
 static TsNet *the_net;
 static MemoryContext the_cxt;
 static Errand *errands;
@@ -171,6 +181,50 @@ refused_body(void *arg)
 		ts_credentials_changed(e->account_id, &e->error);
 }
 
+static bool
+is_same(const Pause *p, const char *account_id, const char *user_id)
+{
+	return strcmp(p->account_id, account_id) == 0 && strcmp(p->user_id, user_id) == 0;
+}
+
+/* Pauses that are over, and the one before of this account, make way. */
+static void
+begin_pause(const Errand *e, int seconds)
+{
+	time_t		now = time(NULL);
+	Pause	   *p;
+
+	for (Pause **at = &pauses; (p = *at) != NULL;)
+	{
+		if (p->until > now && !is_same(p, e->account_id, e->user_id))
+		{
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		pfree(p->account_id);
+		pfree(p->user_id);
+		pfree(p);
+	}
+	p = MemoryContextAlloc(the_cxt, sizeof(Pause));
+	p->account_id = MemoryContextStrdup(the_cxt, e->account_id);
+	p->user_id = MemoryContextStrdup(the_cxt, e->user_id);
+	p->until = now + seconds;
+	p->next = pauses;
+	pauses = p;
+}
+
+int
+ts_tokens_pause(const char *account_id, const char *user_id)
+{
+	time_t		now = time(NULL);
+
+	for (const Pause *p = pauses; p; p = p->next)
+		if (is_same(p, account_id, user_id) && p->until > now)
+			return (int) (p->until - now);
+	return 0;
+}
+
 static void
 answered(void *arg, const TsResponse *resp)
 {
@@ -196,6 +250,8 @@ answered(void *arg, const TsResponse *resp)
 			end_errand(e, &e->error);
 			break;
 		case TS_OAUTH_TROUBLE:
+			if (!is_login(e) && resp->retry_after > 0)
+				begin_pause(e, resp->retry_after);
 			end_errand(e, &e->error);
 			break;
 	}
@@ -307,6 +363,16 @@ void
 ts_tokens_refresh(const char *account_id, const char *user_id, int grant, TsTokenDone done,
 				  void *arg)
 {
+	int			pause = ts_tokens_pause(account_id, user_id);
+	TsError		err = {0};
+
+	if (pause > 0)
+	{
+		ts_error(&err, "TS503", "the login service of account \"%s\" is not to be asked for %d s yet",
+				 account_id, pause);
+		done(arg, &err);
+		return;
+	}
 	for (Errand *e = errands; e; e = e->next)
 		if (!is_login(e) && strcmp(e->account_id, account_id) == 0 &&
 			strcmp(e->user_id, user_id) == 0)

@@ -28,6 +28,12 @@ typedef void (*TsTokenDone) (void *arg, const TsError *err);
 extern void ts_tokens_refresh(const char *account_id, const char *user_id, int grant,
 							  TsTokenDone done, void *arg);
 
+/*
+ * Seconds for which the login service does not want to be asked for this account's
+ * tokens (its Retry-After); until then ts_tokens_refresh() fails with TS503.
+ */
+extern int	ts_tokens_pause(const char *account_id, const char *user_id);
+
 /* Nobody waits any more: "done" will not be called with this arg. */
 extern void ts_tokens_forget(const void *arg);
 

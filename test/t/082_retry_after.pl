@@ -40,6 +40,22 @@ ok(is_quiet(), 'an edit while a sync is under way, which is turned away then');
 is(too_early(), '', '... waits, too');
 is(join(' ', map { $world->task_there($a, "Task $_")->{body}{content} } 2, 3), 'one two', '... and is sent');
 
+# the login service
+my $app = '5f0c2b1e-1b9a-4b55-9c0e-2f6b1f7d3a11';
+my $account = $world->sql('SELECT id FROM tasksync.connected_account');
+$world->sql("UPDATE tasksync.task_provider SET settings = settings || '{\"login_url\": \"" . $graph->login_url . "\"}';"
+	  . "SELECT tasksync.set_credentials('$account', '{\"client_id\": \"$app\", \"refresh_token\": \"" . $graph->token->{refresh_token} . "\"}')");
+is_quiet();
+$graph->control('expire_access');
+$graph->mode('login ~token retry-after 3 times 1');
+$graph->requests;
+$world->sql("SELECT tasksync.sync_provider('$world->{provider}')");
+ok(waits(), 'a login service that says when to come again');
+is(sqlstate($node, "SELECT tasksync.task_lists('$world->{provider}')"), 'TS503', '... is not asked by others either');
+is(scalar(grep { m{/token} } $graph->requests), 1, '... until then');
+ok(is_quiet(), '... and then all is well');
+is($world->sql("SELECT status FROM tasksync.connected_account WHERE id = '$account'"), 'OK', '... and nobody has to log in again');
+
 # another account's
 my $other = OutlookWorld->new($node, $graph, user => 'bert');
 my $theirs = $other->map_list('Theirs');

@@ -267,6 +267,12 @@ test_headers(void)
 	tap_is_int(ts_retry_after("99999999999999999999", now), 7200, "at most two hours");
 	tap_is_int(ts_retry_after("Sun, 22 Nov 2026 12:05:00 GMT", now), 300, "a date");
 	tap_is_int(ts_retry_after("Sun, 22 Nov 2026 11:05:00 GMT", now), 0, "a date that is past");
+	{
+		TsHeader	date = {"date", "Sun, 22 Nov 2026 11:58:00 GMT"};
+		TsResponse	resp = {.status = 429,.headers = &date,.nheaders = 1};
+
+		tap_is_int(ts_retry_after("Sun, 22 Nov 2026 12:05:00 GMT", ts_response_time(&resp)), 420, "by the clock of who has given it");
+	}
 	tap_is_int(ts_retry_after("soon", now), -1, "nonsense");
 	tap_is_int(ts_retry_after(NULL, now), -1, "none");
 	tap_reset();

@@ -179,15 +179,6 @@ part_header(const TsJson *part, const char *name)
 	return NULL;
 }
 
-/* Only seconds: what a date is to be compared with is not known here. */
-static int
-part_retry_after(const TsJson *part)
-{
-	const char *value = part_header(part, "retry-after");
-
-	return value != NULL && value[0] >= '0' && value[0] <= '9' ? ts_retry_after(value, 0) : -1;
-}
-
 /* The part that an element of "responses" is the answer to, or NULL. */
 static GraphPart *
 part_of(GraphBatch *b, const TsJson *element)
@@ -233,7 +224,7 @@ graph_batch_read(GraphConversation *c, const GraphAnswer *a)
 		part->answer.status = status;
 		part->answer.whole = a->whole;
 		part->answer.json = ts_json_get(r, "body");
-		part->answer.retry_after = part_retry_after(r);
+		part->answer.retry_after = ts_retry_after(part_header(r, "retry-after"), ts_response_time(a->whole));
 		part->answer.request_id = part_header(r, "request-id");
 	}
 	learn_size(c);
