@@ -161,9 +161,9 @@ ts_store_inbox_drop(void *db, const TsMapping *m, const char **external_ids, int
  * The object of a link is proved gone in its list, and the task has a link in
  * another list of the provider already: this one is over.  (Unless it is the
  * task's home and its object waits in a third list: that was moved on, before
- * the other could be deleted.  If that one's is gone as well, this one is over where the task itself has gone there: the
- * object here was to be deleted, and what turns up is the other.)  In an open
- * conflict with that object ours stands.
+ * the other could be deleted.  If that one's is gone as well, this one is over
+ * where the task itself has gone there: the object here was to be deleted, and
+ * what turns up is the other.)  In an open conflict with that object ours stands.
  */
 static int
 follow_links(const TsMapping *m)

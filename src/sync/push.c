@@ -558,7 +558,8 @@ leave(PushWork *w, const TsLinkRow *row)
 		change->link_action = row->external_id ? TS_LINK_PART : TS_LINK_DROP;
 		change->clear_intent = true;
 	}
-	else if (row->has_local && (!row->elsewhere || row->owed_elsewhere || (row->frozen && row->target_mapping_id)))
+	else if (row->has_local && (!row->elsewhere || row->owed_elsewhere ||
+								(row->frozen && row->target_mapping_id)))
 	{
 		/* not before all of it is where it went, nor while a conflict rests with this one */
 		TsChange   *change = &w->changes[w->nchanges++];

@@ -440,12 +440,13 @@ static void
 refused(GraphConversation *c, int i, const GraphAnswer *a)
 {
 	TsPush	   *p = graph_push_at(c, i);
+	const char *body = c->push.write[i].body;
 	char	   *said;
 
 	graph_settle_with_words(c, i, TS_OUTCOME_REFUSED, a);
 	said = p->error.detail;
 	if (p->kind != TS_PUSH_UPDATE ||
-		ts_json_get_kind(recurrence_in(c->push.write[i].body, strlen(c->push.write[i].body)), "range", TS_JSON_OBJECT) == NULL)
+		ts_json_get_kind(recurrence_in(body, strlen(body)), "range", TS_JSON_OBJECT) == NULL)
 		return;
 	ts_error(&p->error, "22023", "Outlook does not let the recurrence rule of a task that is there have another end");
 	p->error.detail = said;
