@@ -54,6 +54,7 @@ CREATE TABLE tasksync.task_provider (
 	account_id uuid,
 	last_synced_at timestamptz,
 	next_sync_at timestamptz,
+	retry_after timestamptz,
 	sync_enabled boolean NOT NULL DEFAULT true,
 	sync_interval int NOT NULL DEFAULT 15
 		CHECK (sync_interval OPERATOR(pg_catalog.>) 0),

@@ -51,6 +51,7 @@ CREATE INDEX task_link_uid_idx ON tasksync.task_link (external_uid, mapping_id);
 CREATE INDEX task_link_written_idx ON tasksync.task_link (mapping_id, write_seq) WHERE write_seq > 0;
 CREATE INDEX task_link_parent_idx
 	ON tasksync.task_link (external_parent, mapping_id) WHERE external_parent IS NOT NULL;
+CREATE INDEX task_link_frozen_idx ON tasksync.task_link (mapping_id) WHERE state = 'FROZEN';
 CREATE INDEX task_link_retry_idx
 	ON tasksync.task_link (mapping_id, retry_at) WHERE retry_at IS NOT NULL;
 

@@ -35,6 +35,7 @@ COMMENT ON COLUMN tasksync.task_provider.enabled IS 'false: no request leaves fo
 COMMENT ON COLUMN tasksync.task_provider.account_id IS 'the account it works with';
 COMMENT ON COLUMN tasksync.task_provider.last_synced_at IS 'end of the last successful sync';
 COMMENT ON COLUMN tasksync.task_provider.next_sync_at IS 'when it is due; set it to now() to make it so';
+COMMENT ON COLUMN tasksync.task_provider.retry_after IS 'no request leaves before: the service has asked for it';
 COMMENT ON COLUMN tasksync.task_provider.sync_enabled IS 'false: no scheduled syncs';
 COMMENT ON COLUMN tasksync.task_provider.sync_interval IS 'minutes between scheduled syncs';
 COMMENT ON COLUMN tasksync.task_provider.sync_status IS 'SYNCING, ERROR or OK';
@@ -277,6 +278,7 @@ COMMENT ON INDEX tasksync.task_link_mapping_idx IS 'all of a mapping';
 COMMENT ON INDEX tasksync.task_link_uid_idx IS 'by the object''s UID';
 COMMENT ON INDEX tasksync.task_link_written_idx IS 'what we wrote, by when';
 COMMENT ON INDEX tasksync.task_link_parent_idx IS 'children, by their parent there';
+COMMENT ON INDEX tasksync.task_link_frozen_idx IS 'what is away';
 COMMENT ON INDEX tasksync.task_link_retry_idx IS 'what is to be tried again';
 COMMENT ON INDEX tasksync.task_change_pending_idx IS 'what is still to go';
 COMMENT ON INDEX tasksync.task_change_task_idx IS 'a task''s changes';
