@@ -422,8 +422,6 @@ forget_lost_creates(SeqWork *w)
 		changes[i].task_id = r->lost_creates.id[i];
 		changes[i].clear_intent = true;
 		changes[i].owes = true;
-		ts_error(&changes[i].in_vain, "TS503", "the service did not make what was sent of task %s",
-				 r->lost_creates.id[i]);
 	}
 	if (r->lost_creates.n > 0)
 		w->c->env->store->apply(w->c->env->db, r->m, changes, r->lost_creates.n);

@@ -327,14 +327,15 @@ replaced_here(const TsLinkRow *row, const TsPlan *plan)
 	return replaced;
 }
 
-/* It was sent, and the object is as it was: to be sent again, but not for ever. */
+/*
+ * It was sent, and nothing came of it: to be sent again, but not for ever.  (What an
+ * earlier cycle has left behind counts for nothing: we may have died over it.)
+ */
 static void
 note_in_vain(const TsDelivery *d, TsChange *change)
 {
-	change->in_vain = d->push.error;
-	if (!ts_failed(&change->in_vain))
-		ts_error(&change->in_vain, "TS503", "the service did nothing of what was sent of task %s",
-				 d->intent.task_id);
+	if (ts_failed(&d->push.error))
+		change->in_vain = d->push.error;
 }
 
 /* Not applied, since it changed there: merge what is there, then try again. */
@@ -590,7 +591,12 @@ settle_one(SettleWork *w, TsDelivery *d, TsLinkRow *row, const TsParent *parent,
 {
 	change->task_id = d->intent.task_id;
 	if (d->push.outcome == TS_OUTCOME_IN_DOUBT && (!d->read_back || d->resent || d->copying))
-		return;					/* the intent stays until somebody can look */
+	{
+		/* the intent stays until somebody can look */
+		if (d->intent.kind == TS_PUSH_CREATE && !d->copying)
+			note_in_vain(d, change);
+		return;
+	}
 	if (d->push.outcome == TS_OUTCOME_NOT_SENT && d->resent)
 		return;					/* … or could send it again */
 	if (d->copying)

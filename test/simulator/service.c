@@ -900,7 +900,10 @@ push_response(FakeConversation *c, const TsResponse *resp, const FakeAnswer *a)
 	else if (resp->status == 422 || resp->status == 403)
 		p->outcome = TS_OUTCOME_REFUSED;
 	else if (resp->status == 500 || a->cut)
+	{
 		p->outcome = TS_OUTCOME_IN_DOUBT;
+		ts_error(&p->error, "TS503", "no good answer (%d)", resp->status);
+	}
 	else
 	{
 		p->outcome = TS_OUTCOME_DONE;
