@@ -35,7 +35,7 @@ COMMENT ON COLUMN tasksync.task_provider.enabled IS 'false: no request leaves fo
 COMMENT ON COLUMN tasksync.task_provider.account_id IS 'the account it works with';
 COMMENT ON COLUMN tasksync.task_provider.last_synced_at IS 'end of the last successful sync';
 COMMENT ON COLUMN tasksync.task_provider.next_sync_at IS 'when it is due; set it to now() to make it so';
-COMMENT ON COLUMN tasksync.task_provider.retry_after IS 'no request leaves before: the service has asked for it';
+COMMENT ON COLUMN tasksync.task_provider.retry_after IS 'no job of it begins before: the service has asked for it';
 COMMENT ON COLUMN tasksync.task_provider.sync_enabled IS 'false: no scheduled syncs';
 COMMENT ON COLUMN tasksync.task_provider.sync_interval IS 'minutes between scheduled syncs';
 COMMENT ON COLUMN tasksync.task_provider.sync_status IS 'SYNCING, ERROR or OK';
